@@ -1,0 +1,1 @@
+"""The ``cryoseg-tf`` command."""

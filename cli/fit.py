@@ -1,0 +1,76 @@
+"""``cryoseg-tf fit``"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from cryoseg_tf.config import Config
+
+
+@click.command("fit")
+@click.argument("data", type=options.DATA)
+@options.output(help="The run folder to write.")
+@options.config_file
+@options.settings
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
+@options.overwrite
+@options.threads
+def command(
+    data: Path,
+    out: Path,
+    config_file: Path | None,
+    settings: dict[str, Any],
+    epochs: int | None,
+    minutes: float | None,
+    resume: bool,
+    overwrite: bool,
+    threads: int | None,
+) -> None:
+    """Train a U-Net on the annotated micrographs in DATA (in DATA/train, if there is one)."""
+    if epochs and minutes:
+        raise click.UsageError("--epochs and --minutes exclude each other")
+    if resume and overwrite:
+        raise click.UsageError("--resume and --overwrite exclude each other")
+    from . import reporter
+
+    asked = {"training.epochs": epochs, **settings}
+    config, minutes = requested(out, config_file, asked, minutes, resume)
+    reporter.start(threads)
+    from cryoseg_tf.data import find_pairs, split
+    from cryoseg_tf.training import fit
+
+    pairs = find_pairs(data, "train")
+    existing = "resume" if resume else "overwrite" if overwrite else "refuse"
+    try:
+        result = fit(
+            config,
+            split(pairs, config.data, config.seed),
+            out,
+            minutes=minutes,
+            existing=existing,
+            callbacks=[reporter.fit_progress(config.training.batch_size)],
+        )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; {out} can be used as it is, or go on with --resume", err=True)
+        raise
+    why = f"; stopped early: {result.stopped}" if result.stopped else ""
+    click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
+
+
+def requested(
+    out: Path, config_file: Path | None, asked: dict[str, Any], minutes: float | None, resume: bool
+) -> "tuple[Config, float | None]":
+    """Return the settings asked for; a resume without any takes those that the run was begun with."""
+    from cryoseg_tf.run import Run
+
+    silent = config_file is None and minutes is None and all(value is None for value in asked.values())
+    if resume and silent and Run(out).exists:
+        info = Run(out).info
+        return info.requested, info.minutes
+    return options.resolve(config_file, asked), minutes

@@ -1,0 +1,69 @@
+"""The ``cryoseg-tf`` command group.
+
+Commands are imported when they are run: TensorFlow takes seconds to load, and
+``cryoseg-tf --help`` should not.
+"""
+
+import os
+from importlib import import_module
+
+import click
+
+from cryoseg_tf import __version__
+from cryoseg_tf.errors import CryoSegError
+
+COMMANDS = {
+    "demo": "Run everything once on a phantom: data, fit, evaluate, segment, export, report.",
+    "phantom": "Write synthetic annotated micrographs.",
+    "check": "Look at annotated micrographs and say what would spoil training.",
+    "fit": "Train a U-Net on annotated micrographs.",
+    "evaluate": "Score a trained model on annotated micrographs.",
+    "segment": "Segment micrographs with a trained model.",
+    "export": "Write a trained model as one bundle for other programs.",
+}
+
+# TensorFlow's notes about its own build are not for users; its errors come as exceptions
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+class Commands(click.Group):
+    """Finds command ``x`` in module ``cli/x.py``; turns our errors into messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"cryoseg_tf.cli.{name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except CryoSegError as error:
+            raise _failure(str(error)) from error
+        except MemoryError as error:
+            raise _failure("there is not enough memory for this") from error
+        except OSError as error:  # no space, no permission, a name too long
+            where = f"{error.filename}: " if error.filename else ""
+            raise _failure(f"{where}{error.strerror or error}") from error
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            raise click.exceptions.Exit(130) from None
+
+
+def _failure(message: str) -> click.ClickException:
+    failure = click.ClickException(message)
+    failure.exit_code = 2  # bad input, as for wrong usage
+    return failure
+
+
+@click.command(cls=Commands)
+@click.version_option(__version__)
+def main() -> None:
+    """Segment cryo-SEM micrographs with U-Nets."""

@@ -1,0 +1,82 @@
+"""Options shared by several commands."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from cryoseg_tf.config import Config
+
+
+def _dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    settings = {}
+    for item in values:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{item!r} has no '=': write it as training.epochs=50")
+        try:
+            settings[name] = yaml.safe_load(text)  # "1e-3" stays text; the config turns it into a number
+        except yaml.YAMLError:
+            raise click.BadParameter(f"the value in {item!r} cannot be read") from None
+    return settings
+
+
+class _Positive(click.ParamType[float]):
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is not a number above 0", param, ctx)
+        return number
+
+
+POSITIVE = _Positive()
+
+config_file = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings as YAML, e.g. the config.yaml of an earlier run.",
+)
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_dotted,
+    help="Change one setting, e.g. --set model.depth=5. Repeatable; wins over --config.",
+)
+threads = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="Processor threads to compute with. [default: one per core]",
+)
+pixel_size = click.option(
+    "--pixel-size", type=POSITIVE, metavar="NM", help="Pixel size in nm, for images whose file does not say."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def resolve(config_file: Path | None, settings: dict[str, Any]) -> "Config":
+    """Defaults, then ``--config``, then ``--set`` and its short-hands."""
+    from cryoseg_tf.config import Config  # here: pydantic takes a quarter of a second
+
+    config = Config.load(config_file) if config_file else Config()
+    return config.replace({name: value for name, value in settings.items() if value is not None})
+
+
+def output(**kwargs: Any) -> Any:
+    """Return the ``--out`` option of a command."""
+    return click.option("--out", required=True, type=click.Path(path_type=Path), **kwargs)
+
+
+DATA = click.Path(exists=True, file_okay=False, path_type=Path)

@@ -1,0 +1,132 @@
+"""The one place that shows messages and progress; results alone go to standard output."""
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    import keras
+
+T = TypeVar("T")
+console = Console(stderr=True, highlight=False)
+
+QUIET_SECONDS = 5.0
+"""Without a terminal, progress is a line at most this often."""
+
+
+def start(threads: int | None = None, tensorflow: bool = True) -> None:
+    """Show the library's messages; load TensorFlow without its own, and fix its threads."""
+    logger = logging.getLogger("cryoseg_tf")
+    if not logger.handlers:
+        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False, markup=False)
+        handler.setLevel(logging.INFO)
+        logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it comes as an error
+    if tensorflow:
+        with _no_native_stderr():
+            from cryoseg_tf.training.strategy import use_threads
+        use_threads(threads)
+
+
+def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Pass items through, showing how many are done and when the rest will be."""
+    with bar() as progress:
+        task = progress.add_task(what, total=total)
+        started = last = time.monotonic()
+        for done, item in enumerate(items, 1):
+            progress.update(task, advance=1)
+            now = time.monotonic()
+            if not console.is_terminal and (now - last > QUIET_SECONDS or done == total):
+                last = now
+                left = (now - started) / done * (total - done)
+                console.print(f"{what}: {done} of {total}" + (f", {clock(left)} to go" if done < total else ""))
+            yield item
+
+
+def bar() -> Progress:
+    """A progress bar with an ETA; nothing where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("ETA"), TimeRemainingColumn(), console=console, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+def clock(seconds: float) -> str:
+    """Write a time as 3:05 or 1:02:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
+    """Return a Keras callback that shows loss, validation Dice, patches a second and the time left."""
+    import keras
+
+    class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]
+        """A bar of all steps in a terminal; else a line now and then."""
+
+        def on_train_begin(self, logs: object = None) -> None:
+            self.progress = bar()
+            self.progress.start()
+            self.task = self.progress.add_task("training", total=self.params["epochs"] * self.params["steps"])
+            self.started = self.last = time.monotonic()
+            self.done, self.best, self.best_epoch, self.rate = 0, -1.0, 0, 0.0
+            self.skipped: int | None = None
+
+        def on_epoch_begin(self, epoch: int, logs: object = None) -> None:
+            if self.skipped is None:  # epochs before a resume
+                self.skipped = epoch
+                self.progress.update(self.task, completed=epoch * self.params["steps"])
+            self.epoch_started = time.monotonic()
+
+        def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+            self.progress.update(self.task, advance=1)
+
+        def on_test_begin(self, logs: object = None) -> None:
+            self.rate = self.params["steps"] / (time.monotonic() - self.epoch_started)
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+            logs = logs or {}
+            self.done += 1
+            if logs["val_dice"] > self.best:
+                self.best, self.best_epoch = logs["val_dice"], epoch + 1
+            now, epochs = time.monotonic(), self.params["epochs"]
+            left = (now - self.started) / self.done * (epochs - epoch - 1)
+            text = (
+                f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  validation Dice {logs['val_dice']:.3f} "
+                f"(best {self.best:.3f} at {self.best_epoch})  {self.rate * batch_size:.1f} images/s"
+            )
+            self.progress.update(self.task, description=text)
+            if not console.is_terminal and (now - self.last > QUIET_SECONDS or epoch + 1 == epochs or self.done == 1):
+                self.last = now
+                console.print(f"{text}  ETA {clock(left)}", soft_wrap=True)
+
+        def on_train_end(self, logs: object = None) -> None:
+            self.progress.stop()
+
+    return FitProgress()
+
+
+@contextmanager
+def _no_native_stderr() -> Iterator[None]:
+    """Drop what native code writes while TensorFlow loads: its logging is not set up yet by then."""
+    try:
+        kept = os.dup(2)
+    except OSError:
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

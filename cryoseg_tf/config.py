@@ -1,0 +1,220 @@
+"""The settings of a run, as one frozen tree, and the contract that a trained model carries.
+
+``Config`` is what a user chooses; ``Contract`` is what inference needs to know about an image
+before and after the network. Both are written to the run folder.
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import ConfigError
+
+IGNORE = 255
+"""The value of unannotated pixels inside the package, whatever ``data.ignore`` is in the files."""
+
+
+class Branch(BaseModel):
+    """A frozen part of the tree; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Branch):
+    """What the images and masks mean, and how patches are taken from them."""
+
+    classes: tuple[str, ...] = Field(("background", "cell"), min_length=2, max_length=254)
+    ignore: int | None = Field(None, ge=0, le=255)
+    scale: Literal["auto", "none", "pixel_size", "shape"] = "auto"
+    pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
+    shape: tuple[int, int] = (512, 512)
+    percentiles: tuple[float, float] = (1.0, 99.8)
+    patch: int | None = Field(None, ge=2)
+    patches_per_image: int = Field(10, ge=1)
+    validation: float = Field(0.2, gt=0, lt=1)
+    cache_mb: int = Field(4096, ge=0)
+
+    @field_validator("classes")
+    @classmethod
+    def _unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("class names must differ")
+        return names
+
+    @field_validator("shape")
+    @classmethod
+    def _positive(cls, shape: tuple[int, int]) -> tuple[int, int]:
+        if min(shape) < 1:
+            raise ValueError("both sides must be at least 1")
+        return shape
+
+    @field_validator("percentiles")
+    @classmethod
+    def _percentiles(cls, bounds: tuple[float, float]) -> tuple[float, float]:
+        low, high = bounds
+        if not 0 < low < high < 100 or any(abs(p * 10 - round(p * 10)) > 1e-6 for p in bounds):
+            # tenths keep the rank an exact integer in every runtime
+            raise ValueError("it must be two rising numbers between 0 and 100, in tenths, as 1, 99.8")
+        return bounds
+
+
+class ModelConfig(Branch):
+    """The network. ``base_filters`` doubles at each of ``depth`` halvings of the resolution."""
+
+    architecture: str = "unet"
+    base_filters: int = Field(16, ge=1, le=256)
+    depth: int = Field(4, ge=1, le=6)
+    kernel_size: int = Field(3, ge=1, le=9)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    skip_connections: bool = True
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError("it must be odd, so that the kernel has a centre")
+        return size
+
+    @property
+    def stride(self) -> int:
+        """The network halves its input ``depth`` times: sides are padded to multiples of this."""
+        return int(2**self.depth)
+
+
+class TrainingConfig(Branch):
+    """How the network is trained."""
+
+    loss: Literal["dice"] = "dice"
+    optimizer: Literal["adamw"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    batch_size: int = Field(8, ge=1)
+    epochs: int = Field(60, ge=1)
+    patience: int | None = Field(30, ge=1)
+    augmentation: bool = True
+    precision: Literal["float32"] = "float32"
+    strategy: Literal["one"] = "one"
+
+
+class EvaluationConfig(Branch):
+    """How scores are summarised."""
+
+    resamples: int = Field(5000, ge=100)
+
+
+class Config(Branch):
+    """All settings of a run; ``config.yaml`` in its folder."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _patch_fits(self) -> Self:
+        if self.data.patch is not None and self.data.patch % self.model.stride:
+            raise ValueError(
+                f"data.patch is {self.data.patch}: with model.depth {self.model.depth} it must be "
+                f"a multiple of {self.model.stride}"
+            )
+        return self
+
+    @classmethod
+    def parse(cls, tree: object, source: str = "") -> "Config":
+        """Make a config from nested dictionaries.
+
+        Raises:
+            ConfigError: One line for each unknown or wrong setting.
+        """
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            where = f"{source}: " if source else ""
+            raise ConfigError("\n".join(where + _problem(dict(e)) for e in error.errors())) from None
+
+    @classmethod
+    def load(cls, path: Path) -> "Config":
+        """Read a YAML file, such as the ``config.yaml`` of a run."""
+        try:
+            tree = yaml.safe_load(Path(path).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        return cls.parse(tree if tree is not None else {}, str(path))
+
+    def save(self, path: Path) -> None:
+        """Write as YAML, to be read by ``load``."""
+        path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), "utf-8")
+
+    def replace(self, settings: Mapping[str, Any]) -> "Config":
+        """Return a copy with dotted settings changed, as ``{"training.epochs": 50}``."""
+        tree = self.model_dump()
+        for name, value in settings.items():
+            *branches, leaf = name.split(".")
+            node: Any = tree
+            for branch in branches:
+                node = node.get(branch) if isinstance(node, dict) else None
+            if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
+                raise ConfigError(_unknown(name))
+            node[leaf] = value
+        return Config.parse(tree)
+
+
+class Contract(Branch):
+    """What turns a raw image into network input, and network output into a mask.
+
+    Attributes:
+        pixel_size: The network's own pixel size in nm; with ``scale`` "pixel_size" only.
+        pixel_size_range: Pixel sizes in nm outside which an image is not segmented.
+        minimum_contrast: The smallest contrast-to-noise of any training image.
+    """
+
+    classes: tuple[str, ...]
+    threshold: float = Field(0.5, gt=0, lt=1)
+    scale: Literal["none", "pixel_size", "shape"] = "none"
+    pixel_size: float | None = None
+    pixel_size_range: tuple[float, float] | None = None
+    shape: tuple[int, int] | None = None
+    percentiles: tuple[float, float] = (1.0, 99.8)
+    minimum_contrast: float = Field(0.0, ge=0)
+
+    @property
+    def channels(self) -> int:
+        """Output channels of the network: one sigmoid for two classes, else one per class."""
+        return channels(self.classes)
+
+
+def channels(classes: tuple[str, ...]) -> int:
+    """Return how many channels the network has for these classes."""
+    return 1 if len(classes) == 2 else len(classes)
+
+
+def _names(branch: type[BaseModel], prefix: str = "") -> list[str]:
+    names = []
+    for name, field in branch.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names += _names(kind, f"{prefix}{name}.")
+        else:
+            names.append(prefix + name)
+    return names
+
+
+def _unknown(name: str) -> str:
+    known = _names(Config)
+    leaf = name.rpartition(".")[2]
+    close = difflib.get_close_matches(name, known, 1) or [n for n in known if n.rpartition(".")[2] == leaf]
+    return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
+
+
+def _problem(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return _unknown(name)
+    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
+    return f"{name} is {error['input']!r}: {text}" if name else text

@@ -1,0 +1,64 @@
+"""Read and write masks: one uint8 class index per pixel."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..config import IGNORE
+from ..errors import ImageError
+from .micrograph import Pixels, read_pixels
+
+Mask = npt.NDArray[np.uint8]
+
+
+def read_mask(path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int]) -> Mask:
+    """Read a mask as class indices, with unannotated pixels as ``IGNORE``.
+
+    With two classes a mask of 0 and 255 (or true and false) means background and foreground.
+
+    Raises:
+        ImageError: If the file is unreadable, has another shape than its image, or holds
+            values that are neither a class index nor ``ignore``.
+    """
+    pixels, _ = read_pixels(path, indices=True)
+    if pixels.ndim == 3 and (pixels[..., :3] == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    if pixels.ndim != 2:
+        raise ImageError(f"{path} is in colour: a mask needs one class index per pixel")
+    if pixels.shape != shape:
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise ImageError(f"{path} is {size} but its image is {shape[1]}x{shape[0]}: they must have one size")
+    return _class_indices(pixels, classes, ignore, path)
+
+
+def write_mask(path: Path, mask: Mask) -> None:
+    """Write class indices as an 8-bit gray PNG."""
+    Image.fromarray(mask).save(path, compress_level=1)
+
+
+def _class_indices(pixels: Pixels, classes: Sequence[str], ignore: int | None, path: Path) -> Mask:
+    values = np.unique(pixels)
+    ignored = pixels == ignore if ignore is not None else None
+    found = values[values != ignore] if ignore is not None else values
+    if len(classes) == 2 and set(found.tolist()) <= {0, 255} and 255 in found:
+        pixels, found = pixels == 255, np.array([0, 1])
+    allowed = np.isin(found, np.arange(len(classes)))
+    if not allowed.all():
+        raise ImageError(_unexpected(path, found, classes, ignore))
+    mask = pixels.astype(np.uint8)
+    if ignored is not None:
+        mask[ignored] = IGNORE
+    return mask
+
+
+def _unexpected(path: Path, values: Pixels, classes: Sequence[str], ignore: int | None) -> str:
+    shown = ", ".join(f"{v:g}" for v in values[:3]) + (f" ... {values[-1]:g}" if len(values) > 3 else "")
+    text = f"{path} holds {len(values)} different values ({shown}): a mask needs class indices"
+    if len(values) > len(classes) + 8:
+        return f"{text}; was it saved with anti-aliasing or as JPEG?"
+    rule = f"0 to {len(classes) - 1} for {', '.join(classes)}"
+    hint = "" if ignore is not None else "; unannotated pixels are named by data.ignore"
+    return f"{text}, {rule}{hint}"

@@ -1,0 +1,52 @@
+"""The layers a U-Net is made of."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from keras import initializers, layers
+
+from ..config import ModelConfig
+
+Block = Callable[[Any], Any]
+
+# 0.9 settles in some tens of steps; with Keras' 0.99 a short training validates on statistics it has outgrown
+BATCH_NORM_MOMENTUM = 0.9
+
+
+class Blocks:
+    """Makes layers with the config's kernel size and dropout, each with a seed of its own."""
+
+    def __init__(self, config: ModelConfig, seed: int) -> None:
+        self.config = config
+        self._seeds: Iterator[int] = iter(range(seed, seed + 2**20))
+
+    def double_convolution(self, x: Any, filters: int) -> Any:
+        """Two convolutions, each with batch normalisation and ReLU; then dropout, if any."""
+        for _ in range(2):
+            convolution = layers.Conv2D(
+                filters, self.config.kernel_size, padding="same", kernel_initializer=self._he()
+            )
+            x = _normalised(convolution(x))
+        if self.config.dropout:
+            x = layers.Dropout(self.config.dropout, seed=next(self._seeds))(x)
+        return x
+
+    def upsampling(self, x: Any, filters: int) -> Any:
+        """A transposed convolution that doubles both sides, with batch normalisation and ReLU."""
+        return _normalised(layers.Conv2DTranspose(filters, 2, strides=2, kernel_initializer=self._he())(x))
+
+    def output(self, x: Any, channels: int) -> Any:
+        """Class probabilities: sigmoid for one channel, softmax over more."""
+        x = layers.Conv2D(channels, 1, kernel_initializer=self._glorot(), name="logits")(x)
+        # float32 keeps the sigmoid exact under a mixed-precision policy
+        return layers.Activation("sigmoid" if channels == 1 else "softmax", dtype="float32", name="probability")(x)
+
+    def _he(self) -> initializers.Initializer:
+        return initializers.HeNormal(seed=next(self._seeds))
+
+    def _glorot(self) -> initializers.Initializer:
+        return initializers.GlorotUniform(seed=next(self._seeds))
+
+
+def _normalised(x: Any) -> Any:
+    return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x))

@@ -1,0 +1,213 @@
+"""A run: the folder that one training writes and everything later reads.
+
+::
+
+    run.json          format version, status, contract (threshold included), best epoch
+    config.yaml       every setting, so that the run repeats
+    split.json        which images trained and which validated
+    environment.json  versions, threads, device, and the SHA-256 of every image and mask
+    model.keras       the weights of the best epoch
+    state/            what a resume needs
+    history.csv       one row an epoch
+    logs/, run.log    TensorBoard, messages
+
+The network is rebuilt from ``config.yaml`` and only weights are read: nothing here is run as code.
+"""
+
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from .config import Branch, Config, Contract
+from .errors import RunError
+from .io import atomic
+
+if TYPE_CHECKING:
+    import keras
+
+FORMAT = 1
+Existing = Literal["refuse", "resume", "overwrite"]
+
+log = logging.getLogger("cryoseg_tf")
+
+
+class RunInfo(Branch):
+    """The content of ``run.json``.
+
+    Attributes:
+        requested: The settings as asked for, before what follows from the images was filled in.
+        minutes: The time asked for, or None.
+        contract: How to use the model; None until training has begun.
+    """
+
+    format: int = FORMAT
+    kind: Literal["single"] = "single"
+    status: Literal["running", "interrupted", "finished"] = "running"
+    requested: Config
+    minutes: float | None = None
+    contract: Contract | None = None
+    best_epoch: int | None = None
+    validation_dice: float | None = None
+
+
+class Run:
+    """A run folder on disk."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run."""
+        return (self.path / "run.json").is_file()
+
+    @property
+    def info(self) -> RunInfo:
+        """What ``run.json`` says.
+
+        Raises:
+            RunError: If there is no run, or one that this version cannot read.
+        """
+        if not self.exists:
+            why = "holds no run.json" if self.path.is_dir() else "does not exist"
+            raise RunError(f"{self.path} is not a run: it {why}")
+        content = self._read_json("run.json")
+        version = content.get("format")
+        if isinstance(version, int) and version > FORMAT:
+            raise RunError(f"{self.path} was written by a newer cryoseg-tf (run format {version}, known: {FORMAT})")
+        try:
+            return RunInfo.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise RunError(f"{self.path / 'run.json'} is damaged: {place}: {first['msg']}") from None
+
+    def update(self, **changes: Any) -> RunInfo:
+        """Change entries of ``run.json``, at once."""
+        info = self.info.model_copy(update=changes)
+        atomic.write_json(self.path / "run.json", info.model_dump(mode="json"))
+        return info
+
+    @property
+    def config(self) -> Config:
+        """The settings that were trained with."""
+        if not (self.path / "config.yaml").is_file():
+            raise RunError(f"{self.path} has no config.yaml: training had not begun; repeat fit with --resume")
+        return Config.load(self.path / "config.yaml")
+
+    @property
+    def contract(self) -> Contract:
+        """What inference needs to know."""
+        contract = self.info.contract
+        if contract is None:
+            raise RunError(f"{self.path} has no model yet: training had not begun; repeat fit with --resume")
+        return contract
+
+    @property
+    def model_file(self) -> Path:
+        """The weights of the best epoch."""
+        return self.path / "model.keras"
+
+    def environment(self) -> dict[str, Any]:
+        """Return what ``environment.json`` says."""
+        return self._read_json("environment.json")
+
+    def history(self) -> list[dict[str, float]]:
+        """Return the rows of ``history.csv``."""
+        import csv
+
+        path = self.path / "history.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+    def load_model(self) -> "keras.Model":
+        """Rebuild the network and read the best epoch's weights.
+
+        Raises:
+            RunError: If there is no model yet, or its file is damaged.
+        """
+        from .models.registry import build_model  # here: reading run.json must not load TensorFlow
+
+        contract = self.contract
+        if not self.model_file.is_file():
+            raise RunError(f"{self.path} has no model.keras yet: no epoch was finished; repeat fit with --resume")
+        model = build_model(self.config.model, contract.channels)
+        try:
+            model.load_weights(self.model_file)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
+        return model
+
+    @contextmanager
+    def writing(self, requested: Config, minutes: float | None, existing: Existing) -> Iterator[RunInfo]:
+        """Make the folder, or go on with it, and keep other processes and crashes from harming it.
+
+        Raises:
+            RunError: If the folder is in use, holds something else, or exists and may not be
+                touched; or if a resumed run was begun with other settings.
+        """
+        self._claim(existing)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(f"{self.path} is being written by another process") from None
+        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setLevel(logging.DEBUG)
+        try:
+            info = self._begin(requested, minutes, existing)
+            log.addHandler(handler)
+            yield info
+        except Exception:
+            log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
+            raise
+        finally:
+            log.removeHandler(handler)
+            handler.close()
+            lock.release()
+
+    def _claim(self, existing: Existing) -> None:
+        foreign = self.path.exists() and not self.exists
+        if foreign and (not self.path.is_dir() or _strangers(self.path)):
+            raise RunError(f"{self.path} exists and is not a run: choose another folder")
+        if self.exists and existing == "refuse":
+            raise RunError(f"{self.path} is a run already: --resume goes on with it, --overwrite starts anew")
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def _begin(self, requested: Config, minutes: float | None, existing: Existing) -> RunInfo:
+        if self.exists and existing == "resume":
+            info = self.info
+            if info.requested != requested or info.minutes != minutes:
+                raise RunError(f"{self.path} was begun with other settings: --resume takes none, or the same")
+            return info
+        for item in self.path.iterdir():
+            if item.name not in (".lock", "run.log"):
+                atomic.remove(item)
+        info = RunInfo(requested=requested, minutes=minutes)
+        atomic.write_json(self.path / "run.json", info.model_dump(mode="json"))
+        return info
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        try:
+            content = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / name} cannot be read: {error}") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{self.path / name} is damaged: it should hold an object")
+        return content
+
+
+def _strangers(folder: Path) -> bool:
+    """Whether a folder holds anything that a run cut short at its first moment would not have left."""
+    return any(p.name not in (".lock", "run.log", ".part-run.json") for p in folder.iterdir())

@@ -1,0 +1,183 @@
+"""Segment many files: restartable, and one bad file does not stop the rest.
+
+Beside the masks lies ``records.jsonl``, one line for each mask: the SHA-256 of image, model and
+mask, and the settings. A mask is done when its record says so, not because a file exists. The
+record is written before the mask appears, so no mask of ours is ever without one.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..data.pairs import image_files
+from ..data.preprocess import Status
+from ..errors import CryoSegError, DataError
+from ..io import atomic
+from ..io.mask import Mask, write_mask
+from ..io.micrograph import SUFFIXES, Micrograph, read_micrograph
+from .segmenter import Segmenter
+
+RECORDS = "records.jsonl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image.
+
+    Attributes:
+        image: The input file.
+        mask: The mask file, or None if there was an error.
+        status: What was found about the image; None if it could not be read.
+        foreground: The share of foreground pixels.
+        skipped: Whether it was done before.
+        error: Why there is no mask, or empty.
+    """
+
+    image: Path
+    mask: Path | None = None
+    status: Status | None = None
+    foreground: float = 0.0
+    skipped: bool = False
+    error: str = ""
+
+
+def collect(inputs: Sequence[Path]) -> list[Path]:
+    """Return the image files that ``inputs`` name: files as they are, folders by what lies in them.
+
+    Raises:
+        DataError: If an input does not exist or a folder holds no image.
+    """
+    files: list[Path] = []
+    for path in inputs:
+        if path.is_dir():
+            found = image_files(path)
+            if not found:
+                hint = f"; did you mean {path / 'images'}?" if (path / "images").is_dir() else ""
+                raise DataError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}){hint}")
+            files += found
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise DataError(f"{path} does not exist")
+    return list(dict.fromkeys(files))
+
+
+def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
+    """Return the mask file for each image: ``STEM.png``, below relative folders where stems collide.
+
+    Raises:
+        DataError: If two images would share a mask, or a mask would replace an input.
+    """
+    names = {image: Path(f"{image.stem}.png") for image in images}
+    if len(_unique(names)) < len(names):
+        root = Path(os.path.commonpath([image.resolve().parent for image in images]))
+        names = {i: i.resolve().relative_to(root).with_suffix(".png") for i in images}
+    if len(_unique(names)) < len(names):
+        seen: dict[str, Path] = {}
+        for image, name in names.items():
+            other = seen.setdefault(str(name).casefold(), image)
+            if other != image:
+                raise DataError(f"{other} and {image} would both become {out / name}: rename one")
+    sources = {image.resolve() for image in images}
+    for name in names.values():
+        if (out / name).resolve() in sources:
+            raise DataError(f"{out / name} is an input and would be replaced by a mask: choose another --out")
+    return {image: out / name for image, name in names.items()}
+
+
+def segment_files(
+    segmenter: Segmenter,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    model: str,
+    pixel_size: float | None = None,
+    overwrite: bool = False,
+) -> Iterator[Outcome]:
+    """Segment image files into ``out``, skipping what is done; yields one outcome an image, in order.
+
+    Args:
+        segmenter: What segments them.
+        images: Files, as from ``collect``.
+        out: The folder for masks.
+        model: The model's SHA-256, for the records.
+        pixel_size: In nm, for images whose file does not say; where it does, they must agree.
+        overwrite: Replace files in ``out`` that this function did not write.
+
+    Raises:
+        DataError: Before any work, if a mask would replace another file.
+    """
+    targets = destinations(images, out)
+    settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), "pixel_size": pixel_size}
+    records = _read_records(out / RECORDS)
+    for target in targets.values():
+        if target.exists() and target.relative_to(out).as_posix() not in records and not overwrite:
+            raise DataError(f"{target} exists and is not a mask from here: choose another --out, or --overwrite")
+    return _segment_each(segmenter, targets, out, records, settings)
+
+
+def read_with_pixel_size(path: Path, pixel_size: float | None) -> Micrograph:
+    """Read a micrograph, with the pixel size in nm that the user gives where the file has none.
+
+    Raises:
+        ImageError: If it cannot be read.
+        DataError: If the file says another pixel size.
+    """
+    micrograph = read_micrograph(path)
+    if pixel_size is None:
+        return micrograph
+    stated = micrograph.pixel_size
+    if stated is not None and abs(stated - pixel_size) > 0.01 * pixel_size:
+        raise DataError(f"{path} says its pixel size is {stated:g} nm, but --pixel-size says {pixel_size:g}")
+    return Micrograph(micrograph.pixels, pixel_size, path, micrograph.metadata)
+
+
+def _segment_each(
+    segmenter: Segmenter, targets: dict[Path, Path], out: Path, records: dict[str, Any], settings: dict[str, Any]
+) -> Iterator[Outcome]:
+    for image, target in targets.items():
+        name = target.relative_to(out).as_posix()
+        try:
+            key = {"image": atomic.sha256(image), **settings}
+            record = records.get(name)
+            if record and record["key"] == key and target.is_file() and atomic.sha256(target) == record["mask"]:
+                status, foreground = Status(record["status"]), record["foreground"]
+                yield Outcome(image, target, status, foreground, skipped=True)
+                continue
+            result = segmenter.segment(read_with_pixel_size(image, settings["pixel_size"]))
+            foreground = float((result.mask > 0).mean())
+            found = {"status": int(result.status), "foreground": foreground}
+            _write(target, result.mask, out / RECORDS, {"name": name, "key": key, **found})
+            yield Outcome(image, target, result.status, foreground)
+        except (CryoSegError, OSError, MemoryError) as error:
+            yield Outcome(image, error=str(error) or type(error).__name__)
+
+
+def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> None:
+    with atomic.written(target) as part:
+        write_mask(part, mask)
+        record["mask"] = atomic.sha256(part)
+        with records.open("a", encoding="utf-8") as file:
+            # a kill may have cut the last line: begin on a new one
+            file.write("\n" + json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _read_records(path: Path) -> dict[str, Any]:
+    records = {}
+    for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else []:
+        try:
+            record = json.loads(line)
+            records[record["name"]] = {name: record[name] for name in ("key", "mask", "status", "foreground")}
+        except (ValueError, KeyError, TypeError):
+            continue  # empty, or cut by a kill: that mask is made again
+    return records
+
+
+def _unique(names: dict[Path, Path]) -> set[str]:
+    # Windows and macOS do not tell A.png from a.png
+    return {str(name).casefold() for name in names.values()}

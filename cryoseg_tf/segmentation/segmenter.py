@@ -1,0 +1,132 @@
+"""Segment a micrograph: statistics, scale, tiles, decision, and back to its own size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ..config import Contract
+from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample, status
+from ..io.mask import Mask
+from ..io.micrograph import Micrograph, Pixels
+from ..models.metrics import decide
+from ..run import Run
+from .predictor import Array, KerasPredictor, Predictor
+from .tiling import Tile, tiles
+
+TILE = 1536
+"""Largest side of a window in pixels; beyond it images are tiled to bound memory."""
+
+BAND = 2**22
+"""Pixels that are scaled back or checked at a time."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A mask, what was found about the image, and the probabilities if asked for.
+
+    Attributes:
+        mask: ``(height, width)`` uint8 class indices at the image's own size.
+        status: With some, the mask is empty: see ``Status``.
+        probabilities: ``(height, width, channels)`` float32, or None.
+    """
+
+    mask: Mask
+    status: Status
+    probabilities: Array | None = None
+
+
+class Segmenter:
+    """Segments micrographs of any size with a predictor and the contract of its model."""
+
+    def __init__(self, predictor: Predictor, contract: Contract, tile: int | None = TILE) -> None:
+        self.predictor = predictor
+        self.contract = contract
+        self.tile = tile
+
+    @classmethod
+    def from_run(cls, run: Run | Path | str, tile: int | None = TILE) -> "Segmenter":
+        """Load the model of a run.
+
+        Raises:
+            RunError: If there is no such run, or it has no usable model.
+        """
+        run = run if isinstance(run, Run) else Run(run)
+        return cls(KerasPredictor(run.load_model(), run.config.model), run.contract, tile)
+
+    def segment(self, micrograph: Micrograph, probabilities: bool = False) -> Segmentation:
+        """Segment one micrograph; ``probabilities`` keeps them, at 4 bytes per pixel and channel."""
+        pixels, contract = micrograph.pixels, self.contract
+        height, width = pixels.shape
+        offset, scale, contrast = image_statistics(pixels, contract)
+        pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
+        shape = model_shape(height, width, pixel_size, contract)
+        found = Status(int(status(pixel_size, shape, [_all_finite(pixels)], [contrast], contract)[0]))
+        mask = np.zeros((height, width), np.uint8)
+        kept = np.zeros((height, width, self.predictor.channels), np.float32) if probabilities else None
+        if found not in EMPTY:
+            source, scaled = _scaled(pixels, tuple(shape.numpy().tolist()))
+            predictions = self._predict(source, np.float32(offset), np.float32(scale))
+            if scaled:
+                predictions = _scaled_back(predictions, source.shape, self.predictor.channels, (height, width))
+            for rows, columns, values in predictions:
+                mask[rows, columns] = decide(values, contract.threshold)
+                if kept is not None:
+                    kept[rows, columns] = values
+        return Segmentation(mask, found, kept)
+
+    def _predict(self, pixels: Pixels, offset: np.float32, scale: np.float32) -> Iterator["_Piece"]:
+        """Yield the probabilities of each tile's core, cut to the image."""
+        height, width = pixels.shape
+        stride, halo = self.predictor.stride, self.predictor.halo
+        padded = [-(-side // stride) * stride for side in (height, width)]
+        # three halos, lest a network that sees far leaves hardly any core
+        window = max(padded) if self.tile is None else max(-(-self.tile // stride) * stride, 3 * halo)
+        plan = list(tiles(padded[0], padded[1], window, halo, stride))
+        batches = (normalise(_window(pixels, tile), offset, scale)[None, :, :, None] for tile in plan)
+        for tile, result in zip(plan, self.predictor.map(batches), strict=True):
+            core = result[0, tile.rows.core, tile.columns.core]
+            rows = slice(tile.rows.write.start, min(tile.rows.write.stop, height))
+            columns = slice(tile.columns.write.start, min(tile.columns.write.stop, width))
+            yield rows, columns, core[: rows.stop - rows.start, : columns.stop - columns.start]
+
+
+_Piece = tuple[slice, slice, Array]
+
+
+def _window(pixels: Pixels, tile: Tile) -> Array:
+    """Read a window as float32; beyond the image its last row and column repeat."""
+    rows, columns = (
+        np.minimum(np.arange(span.read.start, span.read.stop), side - 1)
+        for span, side in zip(tile, pixels.shape, strict=True)
+    )
+    inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    missing = [(0, len(index) - side) for index, side in zip((rows, columns), inside.shape, strict=True)]
+    return np.pad(inside, missing, mode="edge") if np.any(missing) else inside
+
+
+def _all_finite(pixels: Pixels) -> bool:
+    if pixels.dtype.kind in "bui":
+        return True
+    step = max(1, BAND // pixels.shape[1])
+    bands = (pixels[top : top + step] for top in range(0, len(pixels), step))
+    return all(bool(tf.reduce_all(finite(band.astype(np.float32)))) for band in bands)
+
+
+def _scaled(pixels: Pixels, shape: tuple[int, ...]) -> tuple[Pixels, bool]:
+    if shape == pixels.shape:
+        return pixels, False
+    return resample(pixels.astype(np.float32)[None, :, :, None], shape).numpy()[0, :, :, 0], True
+
+
+def _scaled_back(
+    predictions: Iterator[_Piece], shape: tuple[int, ...], channels: int, size: tuple[int, int]
+) -> Iterator[_Piece]:
+    whole: npt.NDArray[Any] = np.empty((*shape, channels), np.float32)
+    for rows, columns, values in predictions:
+        whole[rows, columns] = values
+    yield slice(0, size[0]), slice(0, size[1]), resample(whole[None], size).numpy()[0]

@@ -1,0 +1,285 @@
+"""Train a network: examine the images, fix what follows from them, learn, keep the best epoch."""
+
+import importlib.metadata
+import logging
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..config import Config, Contract, channels
+from ..data.pairs import Pair, read_annotated
+from ..data.pipeline import Facts, Images, examine, patches, validation_windows
+from ..data.preprocess import model_shape
+from ..data.splits import Split
+from ..errors import DataError, RunError
+from ..io import atomic
+from ..models.losses import LOSSES
+from ..models.metrics import MeanDice
+from ..models.registry import architecture, build_model
+from ..run import Existing, Run, RunInfo
+from .callbacks import Checkpoints, Schedule, learning_rates, save_model, write_history
+from .planning import SAFETY, Timing, plan, time_training
+from .state import Progress, load_state
+from .strategy import device, use_threads
+
+log = logging.getLogger(__name__)
+
+PIXEL_SIZE_MARGIN = (0.25, 2.0)
+"""Images may be this much finer or coarser than any training image."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training gave: the run, its best epoch (from 1) and that epoch's validation Dice."""
+
+    run: Path
+    best_epoch: int
+    dice: float
+    epochs: int
+    stopped: str = ""
+
+
+def fit(
+    config: Config,
+    split: Split,
+    run: Path | str,
+    *,
+    minutes: float | None = None,
+    existing: Existing = "refuse",
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> FitResult:
+    """Train a network on annotated images and write a run folder.
+
+    The same config, images, machine and number of threads give the same weights, bit by bit,
+    also when the training was killed and resumed.
+
+    Args:
+        config: The settings; ``config.yaml`` in the run holds them with "auto" filled in.
+        split: The pairs to train and validate on.
+        run: The folder to write.
+        minutes: Take this long instead of ``training.epochs``.
+        existing: What to do with a run that is there: "refuse", "resume" or "overwrite".
+        callbacks: Keras callbacks, for progress.
+
+    Raises:
+        ConfigError: If a setting does not suit the images.
+        DataError: If an image or mask cannot be used, or changed since the run was begun.
+        RunError: If the folder cannot be written, resumed or overwritten.
+    """
+    started = time.monotonic()
+    architecture(config.model)
+    use_threads()
+    folder = Run(run)
+    with folder.writing(config, minutes, existing) as info:
+        if info.status == "finished":
+            return _result(folder, load_progress(folder))
+        training = Training(folder, info, split, started)
+        try:
+            return training.run_to_the_end(callbacks)
+        except KeyboardInterrupt:
+            training.leave_usable()
+            raise
+
+
+def load_progress(run: Run) -> Progress:
+    """Return how far a finished run came, from its history."""
+    history, info = run.history(), run.info
+    return Progress(len(history), best_epoch=info.best_epoch or 0, best_dice=info.validation_dice or 0.0)
+
+
+class Training:
+    """One training, from reading the images to the finished run."""
+
+    def __init__(self, run: Run, info: RunInfo, split: Split, started: float) -> None:
+        self.run, self.minutes = run, info.minutes
+        log.info("reading %d annotated images", len(split.train) + len(split.validation))
+        requested = info.requested
+        percentiles = Contract(classes=requested.data.classes, percentiles=requested.data.percentiles)
+        self.train = [examine(read_annotated(p, requested.data), percentiles) for p in split.train]
+        self.validation = [examine(read_annotated(p, requested.data), percentiles) for p in split.validation]
+        files = _hashes(split)
+        begun = (run.path / "config.yaml").is_file()
+        if begun:
+            self.config, self.contract = run.config, run.contract
+            _check_unchanged(run, files)
+        else:
+            _check_foreground(self.train + self.validation, requested)
+            self.config, self.contract = resolve(requested, self.train, self.validation)
+        self.sets = [Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)]
+        self.model = compiled(self.config)
+        if not begun:
+            self._fix(split, files, started)
+        self.progress = Progress()
+        if (run.path / "state" / "last.npz").is_file():
+            self.progress = load_state(run.path / "state" / "last.npz", self.model)
+        self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
+
+    def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> FitResult:
+        """Train what is left, and mark the run as finished."""
+        config, progress = self.config, self.progress
+        write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
+        steps = self._steps()
+        if progress.epoch < config.training.epochs and not progress.stopped:
+            done = progress.epoch * steps
+            deadline = self.minutes * 60 * 1.04 if self.minutes else None
+            self.model.fit(
+                patches(self.sets[0], self.train, config, done * config.training.batch_size),
+                steps_per_epoch=steps,
+                initial_epoch=progress.epoch,
+                epochs=config.training.epochs,
+                validation_data=validation_windows(self.sets[1], self.validation, config),
+                shuffle=False,  # the pipeline does it
+                verbose=0,
+                callbacks=[
+                    Schedule(learning_rates(config.training, steps * config.training.epochs), done),
+                    Checkpoints(self.run, progress, config.training, deadline),
+                    keras.callbacks.TensorBoard(self.run.path / "logs", write_graph=False),
+                    *callbacks,
+                ],
+            )
+        self.run.update(status="finished", best_epoch=progress.best_epoch, validation_dice=progress.best_dice)
+        return _result(self.run, progress)
+
+    def leave_usable(self) -> None:
+        """After Ctrl-C: keep the best weights so far, or those there are."""
+        if not self.run.model_file.is_file():
+            save_model(self.run, self.model)
+        self.run.update(
+            status="interrupted",
+            best_epoch=self.progress.best_epoch,
+            validation_dice=max(self.progress.best_dice, 0.0),
+        )
+
+    def _steps(self) -> int:
+        count = self.config.data.patches_per_image * len(self.train)
+        return -(-count // self.config.training.batch_size)
+
+    def _fix(self, split: Split, files: dict[str, str], started: float) -> None:
+        """Write down, before the first step, all that the training will depend on."""
+        if self.minutes:
+            timing = self._time()
+            left = self.minutes * 60 * SAFETY - (time.monotonic() - started)
+            self.config = plan(self.config, timing, left, len(self.train))
+            for images in self.sets:
+                images.config = self.config
+            epochs, each = self.config.training.epochs, self.config.data.patches_per_image
+            log.info(
+                "%.0f ms a step: %d epochs of %d patches fit in %g minutes",
+                timing.step * 1e3, epochs, each * len(self.train), self.minutes,
+            )  # fmt: skip
+        atomic.write_json(
+            self.run.path / "split.json",
+            {"train": [p.name for p in split.train], "validation": [p.name for p in split.validation]},
+        )
+        atomic.write_json(self.run.path / "environment.json", environment(self.config, files))
+        self.run.update(contract=self.contract)
+        with atomic.written(self.run.path / "config.yaml") as part:  # the last: it says that all is fixed
+            self.config.save(part)
+
+    def _time(self) -> Timing:
+        log.info("timing the first steps")
+        return time_training(
+            self.model,
+            patches(self.sets[0], self.train, self.config),
+            validation_windows(self.sets[1], self.validation, self.config),
+            self.run,
+        )
+
+
+def resolve(config: Config, train: Sequence[Facts], validation: Sequence[Facts]) -> tuple[Config, Contract]:
+    """Fill in what follows from the images: the scale, the patch size, the contract."""
+    facts = [*train, *validation]
+    sizes = [f.pixel_size for f in facts]
+    scale, target = config.data.scale, config.data.pixel_size
+    if scale == "auto":
+        scale = "pixel_size" if all(sizes) else "none"
+    if scale == "pixel_size":
+        if not all(sizes):
+            raise DataError(
+                f"data.scale is pixel_size, but {sizes.count(None)} of {len(sizes)} images have none: "
+                "set data.scale to none"
+            )
+        target = target or statistics.median(f.pixel_size for f in train if f.pixel_size)
+    known = [s for s in sizes if s]
+    contract = Contract(
+        classes=config.data.classes,
+        scale=scale,
+        pixel_size=target if scale == "pixel_size" else None,
+        pixel_size_range=(
+            (min(known) * PIXEL_SIZE_MARGIN[0], max(known) * PIXEL_SIZE_MARGIN[1]) if scale == "pixel_size" else None
+        ),
+        shape=config.data.shape if scale == "shape" else None,
+        percentiles=config.data.percentiles,
+        minimum_contrast=min(f.contrast for f in facts),
+    )
+    shapes = [model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy() for f in train]
+    patch = config.data.patch or patch_side([int(min(s)) for s in shapes], config.model.stride)
+    settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
+    return config.replace(settings), contract
+
+
+def patch_side(sides: Sequence[int], stride: int) -> int:
+    """Choose the patch: half the images' typical shorter side, as the thesis did, within 128 to 256.
+
+    Images shorter than 128 are taken whole. The result is a multiple of ``stride``.
+    """
+    side = statistics.median(sides)
+    chosen = min(max(side / 2, 128), 256, side)
+    return max(1, round(-(-chosen // stride))) * stride
+
+
+def compiled(config: Config) -> keras.Model:
+    """Build the network with its optimizer, ready to train."""
+    training = config.training
+    model = build_model(config.model, channels(config.data.classes), config.seed)
+    optimizer = keras.optimizers.AdamW(training.learning_rate, weight_decay=training.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    # built here: made inside the first step, the optimizer's variables would have it traced twice
+    optimizer.build(model.trainable_variables)
+    # on a CPU XLA is a quarter slower
+    model.compile(optimizer, LOSSES[training.loss], metrics=[MeanDice()], jit_compile=False)
+    return model
+
+
+def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
+    """Return what a run depended on beside its settings."""
+    packages = ("cryoseg-tf", "tensorflow", "keras", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "device": device(),
+        "seed": config.seed,
+        "files": files,
+    }
+
+
+def _hashes(split: Split) -> dict[str, str]:
+    pairs: list[Pair] = sorted([*split.train, *split.validation])
+    files = {}
+    for pair in pairs:
+        files[pair.name] = atomic.sha256(pair.image)
+        files[f"{pair.name} mask"] = atomic.sha256(pair.mask)
+    return files
+
+
+def _check_unchanged(run: Run, files: dict[str, str]) -> None:
+    before = run.environment().get("files", {})
+    changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
+    if changed:
+        raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")
+
+
+def _check_foreground(facts: Sequence[Facts], config: Config) -> None:
+    if not any(f.foreground for f in facts):
+        raise DataError(f"no mask holds any {' or '.join(config.data.classes[1:])}: there is nothing to learn")
+
+
+def _result(run: Run, progress: Progress) -> FitResult:
+    return FitResult(run.path, progress.best_epoch, progress.best_dice, progress.epoch, progress.stopped)

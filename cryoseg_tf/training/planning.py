@@ -1,0 +1,88 @@
+"""Turn minutes into epochs: time the first steps, then fix a number that fits."""
+
+import time
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ..config import Config
+from ..errors import ConfigError
+from ..run import Run
+from .callbacks import save_model
+from .state import Progress, restore, save_state, snapshot
+
+EPOCHS_WANTED = 20
+"""With fewer, epochs are made shorter: the best one is chosen by validation after each."""
+
+OVERHEAD = 0.2
+"""Validating and saving may take this share of the time of an epoch's steps."""
+
+SAFETY = 0.95
+"""The share of the minutes to fill; the machine may be slower later."""
+
+
+class Timing(NamedTuple):
+    """Seconds for one training step, one validation, and one saving of model and state."""
+
+    step: float
+    validation: float
+    saving: float
+
+
+class _StepTimes(keras.callbacks.Callback):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.ends.append(time.perf_counter())
+
+
+def time_training(model: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset, run: Run) -> Timing:
+    """Time real steps, a validation and a saving; ``model`` is left as it was."""
+    before = snapshot(model)
+    times = _StepTimes()
+    # the first steps trace the graph and let oneDNN choose its kernels
+    model.fit(train, steps_per_epoch=8, epochs=1, shuffle=False, verbose=0, callbacks=[times])
+    step = (times.ends[-1] - times.ends[2]) / (len(times.ends) - 3)
+    model.evaluate(validation, verbose=0)
+    start = time.perf_counter()
+    model.evaluate(validation, verbose=0)
+    validated = time.perf_counter()
+    scratch = run.path / "state" / "timing.npz"
+    save_state(scratch, model, Progress())
+    save_model(run, model)
+    saved = time.perf_counter()
+    scratch.unlink()
+    run.model_file.unlink()
+    restore(model, before)
+    return Timing(step, validated - start, saved - validated)
+
+
+def plan(config: Config, timing: Timing, seconds: float, images: int) -> Config:
+    """Return ``config`` with as many epochs as fit in ``seconds``, and with their length.
+
+    Epochs are shortened until ``EPOCHS_WANTED`` fit, but not so far that validating and saving
+    take more than ``OVERHEAD`` of the training steps' time.
+
+    Raises:
+        ConfigError: If not even one step fits.
+    """
+    around = timing.validation + timing.saving
+    if seconds < timing.step + around:
+        raise ConfigError(
+            f"a step takes {timing.step:.1f} s, and validating and saving {around:.1f} s: "
+            "no epoch fits in these minutes; allow more, or set a smaller model.base_filters"
+        )
+
+    def work(patches_per_image: int) -> float:
+        return -(-patches_per_image * images // config.training.batch_size) * timing.step
+
+    each = config.data.patches_per_image
+    while each > 1 and seconds / (work(each) + around) < EPOCHS_WANTED:
+        each -= 1
+    while work(each) * OVERHEAD < around and work(each) + around < seconds / 2:
+        each += 1
+    epochs = max(1, int(seconds / (work(each) + around)))
+    return config.replace({"data.patches_per_image": each, "training.epochs": epochs})
