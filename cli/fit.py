@@ -9,6 +9,7 @@ from . import options
 
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
+    from cryoseg_tf.run import Existing
 
 
 @click.command("fit")
@@ -46,7 +47,7 @@ def command(
     from cryoseg_tf.training import fit
 
     pairs = find_pairs(data, "train")
-    existing = "resume" if resume else "overwrite" if overwrite else "refuse"
+    existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     try:
         result = fit(
             config,

@@ -46,21 +46,21 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CryoSegError as error:
-            raise _failure(str(error)) from error
+            raise BadInput(str(error)) from error
         except MemoryError as error:
-            raise _failure("there is not enough memory for this") from error
+            raise BadInput("there is not enough memory for this") from error
         except OSError as error:  # no space, no permission, a name too long
             where = f"{error.filename}: " if error.filename else ""
-            raise _failure(f"{where}{error.strerror or error}") from error
+            raise BadInput(f"{where}{error.strerror or error}") from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             raise click.exceptions.Exit(130) from None
 
 
-def _failure(message: str) -> click.ClickException:
-    failure = click.ClickException(message)
-    failure.exit_code = 2  # bad input, as for wrong usage
-    return failure
+class BadInput(click.ClickException):
+    """A message without a traceback, with the exit code of wrong usage."""
+
+    exit_code = 2
 
 
 @click.command(cls=Commands)

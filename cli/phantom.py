@@ -15,9 +15,7 @@ from . import options
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other images.")
 @click.option("--pixel-size", default=100.0, show_default=True, type=options.POSITIVE, metavar="NM", help="In nm.")
 @options.threads
-def command(
-    out: Path, images: int, test: int, size: int, seed: int, pixel_size: float, threads: int | None
-) -> None:
+def command(out: Path, images: int, test: int, size: int, seed: int, pixel_size: float, threads: int | None) -> None:
     """Write synthetic annotated micrographs to OUT/train and OUT/test."""
     from cryoseg_tf.data.phantom import write_phantom
 

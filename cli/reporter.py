@@ -70,7 +70,7 @@ def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
     """Return a Keras callback that shows loss, validation Dice, patches a second and the time left."""
     import keras
 
-    class FitProgress(keras.callbacks.Callback):  # type: ignore[misc]
+    class FitProgress(keras.callbacks.Callback):
         """A bar of all steps in a terminal; else a line now and then."""
 
         def on_train_begin(self, logs: object = None) -> None:

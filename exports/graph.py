@@ -58,9 +58,7 @@ def _statistics(image: Any, contract: Contract) -> tuple[Any, Any, Any]:
     size = tf.shape(image)
     rows, columns, right = grid(size[1], size[2])
     lines = tf.gather(image, rows, axis=1)
-    values, neighbours = (
-        tf.reshape(tf.gather(lines, index, axis=2), [size[0], -1]) for index in (columns, right)
-    )
+    values, neighbours = (tf.reshape(tf.gather(lines, index, axis=2), [size[0], -1]) for index in (columns, right))
     return statistics(values, neighbours, contract)
 
 

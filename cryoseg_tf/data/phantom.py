@@ -24,7 +24,7 @@ Region = tuple[slice, slice]
 
 FILM = 0.45  # film's gray level, where 0 is the detector's black and 1 its white
 CELL_RADIUS = (1500.0, 3000.0)  # nm; budding yeast is 3 to 6 um wide
-MAX_PIXEL_SIZE = 1000.0  # nm; beyond, a cell is under 3 pixels wide
+MAX_PIXEL_SIZE = 1000.0  # nm; beyond, the smallest cells are under 3 pixels wide
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,11 @@ class _Scene:
 
     def around(self, y: float, x: float, reach: float) -> tuple[Region, Array, Array]:
         """Return the pixels within ``reach`` nm of a point, and their centres' distances down and right of it in nm."""
-        rows, columns = self._span(y, reach), self._span(x, reach)
-        down = (np.arange(rows.start, rows.stop) + 0.5) * self.pixel_size - y
-        right = (np.arange(columns.start, columns.stop) + 0.5) * self.pixel_size - x
+        ends = (np.array([[y - reach, y + reach], [x - reach, x + reach]]) / self.pixel_size).clip(0, len(self.gray))
+        rows, columns = (slice(int(start), int(np.ceil(stop))) for start, stop in ends)
+        down = (np.arange(rows.start, rows.stop, dtype=np.float64) + 0.5) * self.pixel_size - y
+        right = (np.arange(columns.start, columns.stop, dtype=np.float64) + 0.5) * self.pixel_size - x
         return (rows, columns), down[:, None], right[None, :]
-
-    def _span(self, centre: float, reach: float) -> slice:
-        ends = np.array([centre - reach, centre + reach]) / self.pixel_size
-        start, stop = np.clip([np.floor(ends[0]), np.ceil(ends[1])], 0, len(self.gray)).astype(int)
-        return slice(int(start), int(stop))
 
 
 def render(
@@ -86,7 +82,8 @@ def render(
     _draw_film(scene, streams[0])
     _draw_bars(scene, streams[1])
     _draw_dirt(scene, streams[2])
-    _draw_cells(scene, streams[3])
+    for y, x, radius in _places(scene.side, streams[3]):
+        _draw_cell(scene, y, x, radius, streams[3])
     _light(scene, streams[4])
     return _detect(scene.gray, bits, streams[5]), scene.mask
 
@@ -189,7 +186,7 @@ def _draw_dirt(scene: _Scene, rng: np.random.Generator) -> None:
     """Draw faceted ice crystals and small round specks."""
     area = (scene.side / 1000) ** 2
     for _ in range(rng.poisson(area * rng.uniform(0.002, 0.009))):
-        _draw_crystal(scene, *rng.uniform(0, scene.side, 2), rng)
+        _draw_crystal(scene, rng)
     for _ in range(rng.poisson(area * rng.uniform(0.005, 0.05))):
         y, x = rng.uniform(0, scene.side, 2)
         radius, bright = rng.uniform(120, 450), rng.uniform(0.15, 0.5)
@@ -197,7 +194,8 @@ def _draw_dirt(scene: _Scene, rng: np.random.Generator) -> None:
         scene.gray[region] += bright * np.exp(-(((down**2 + right**2) / radius**2) ** 2))
 
 
-def _draw_crystal(scene: _Scene, y: float, x: float, rng: np.random.Generator) -> None:
+def _draw_crystal(scene: _Scene, rng: np.random.Generator) -> None:
+    y, x = rng.uniform(0, scene.side, 2)
     sides = int(rng.integers(4, 7))
     normals = (np.arange(sides) + rng.uniform(-0.15, 0.15, sides)) * 2 * np.pi / sides + rng.uniform(0, 2 * np.pi)
     radius = rng.uniform(700, 2400)
@@ -209,11 +207,6 @@ def _draw_crystal(scene: _Scene, y: float, x: float, rng: np.random.Generator) -
     cover = np.clip(0.5 + (1 - top) * radius / scene.pixel_size, 0, 1)
     shade = shades[np.argmax(heights, axis=0)] + 0.2 * np.exp(-(1 - np.minimum(top, 1)) * radius / 150)
     scene.gray[region] += cover * (shade - scene.gray[region])
-
-
-def _draw_cells(scene: _Scene, rng: np.random.Generator) -> None:
-    for y, x, radius in _places(scene.side, rng):
-        _draw_cell(scene, y, x, radius, rng)
 
 
 def _places(side: float, rng: np.random.Generator) -> Array:
@@ -244,7 +237,7 @@ def _draw_cell(scene: _Scene, y: float, x: float, radius: float, rng: np.random.
     u = (right * np.cos(turn) + down * np.sin(turn)) / (radius * stretch)
     v = (down * np.cos(turn) - right * np.sin(turn)) / (radius / stretch)
     around = np.arctan2(v, u)
-    outline = 1 + sum(rng.normal(0, 0.1 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
+    outline = 1 + sum(rng.normal(0, 0.08 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi)) for k in range(2, 7))
     distance = np.hypot(u, v) / outline  # 1 on the outline
     depth = (1 - distance) * radius
     facing = (right * np.cos(scene.light) + down * np.sin(scene.light)) / radius

@@ -72,7 +72,8 @@ class Images:
 
     def shape(self, facts: Facts) -> tuple[int, int]:
         """Return an image's ``(height, width)`` at the network's scale."""
-        height, width = model_shape(*facts.shape, facts.pixel_size or 0.0, self.contract).numpy().tolist()
+        native, size = facts.shape, facts.pixel_size or 0.0
+        height, width = model_shape(native[0], native[1], size, self.contract).numpy().tolist()
         return height, width
 
     def window(self, index: int, top: int, left: int, height: int, width: int) -> tuple[npt.NDArray[Any], Mask]:
@@ -92,15 +93,16 @@ def examine(annotated: AnnotatedMicrograph, contract: Contract) -> Facts:
     """Measure an annotated image: its statistics and how much of it is foreground."""
     pixels, mask = annotated.micrograph.pixels, annotated.mask
     offset, scale, contrast = image_statistics(pixels, contract)
-    known = np.count_nonzero(mask != IGNORE)
-    foreground = np.count_nonzero((mask > 0) & (mask != IGNORE)) / max(known, 1)
+    known = mask[mask != IGNORE]
+    foreground = float((known > 0).mean()) if known.size else 0.0
     return Facts(pixels.shape, annotated.micrograph.pixel_size, offset, scale, contrast, foreground)
 
 
 def prepare(annotated: AnnotatedMicrograph, contract: Contract) -> Prepared:
     """Bring an image and its mask to the network's scale; native pixels stay where the size does."""
     micrograph, mask = annotated.micrograph, annotated.mask
-    shape = tuple(model_shape(*mask.shape, micrograph.pixel_size or 0.0, contract).numpy().tolist())
+    height, width = mask.shape
+    shape = tuple(model_shape(height, width, micrograph.pixel_size or 0.0, contract).numpy().tolist())
     if shape == mask.shape:
         return Prepared(micrograph.pixels, mask)
     pixels = resample(micrograph.pixels.astype(np.float32)[None, :, :, None], shape)

@@ -109,9 +109,7 @@ def model_shape(height: Tensor, width: Tensor, pixel_size: Tensor, contract: Con
     return tf.maximum(tf.cast(tf.floor(tf.cast(shape, tf.float32) * factor + 0.5), tf.int32), 1)
 
 
-def status(
-    pixel_size: Tensor, shape: Tensor, all_finite: Tensor, contrast: Tensor, contract: Contract
-) -> Tensor:
+def status(pixel_size: Tensor, shape: Tensor, all_finite: Tensor, contrast: Tensor, contract: Contract) -> Tensor:
     """Return the int32 ``Status`` of each of ``n`` images of one shape and pixel size.
 
     Args:
@@ -153,9 +151,7 @@ def resample(images: Tensor, shape: Tensor) -> Tensor:
 
 def nearest(mask: Any, shape: tuple[int, int]) -> Any:
     """Resample a ``(height, width)`` mask to another size, by the pixel that holds each new centre."""
-    rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, shape, strict=True)
-    )
+    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, shape, strict=True))
     return mask[np.ix_(rows, columns)]
 
 

@@ -62,7 +62,7 @@ def _replace(part: Path, path: Path, attempts: int = 20) -> None:
         try:
             if part.is_dir() and path.exists():
                 remove(path)
-            os.replace(part, path)
+            part.replace(path)
             return
         except PermissionError:  # Windows: a virus scanner or viewer holds the old file for a moment
             if attempt == attempts - 1:

@@ -87,7 +87,7 @@ def _read_tiff(path: Path, indices: bool) -> tuple[Pixels, float | None]:
             log.warning("%s has %d pages: only the first is used", path, len(tiff.pages))
         _check_size(page.shape, path)
         _check_complete(page, path)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:  # type: ignore[union-attr]
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:
             raise ImageError(f"{path} is a palette TIFF: export it as gray")
         return np.asarray(page.asarray()), imagej_pixel_size(tiff)
 
@@ -107,11 +107,9 @@ def _read_picture(path: Path, indices: bool) -> Pixels:
         # PNG header: bit depth, then colour type; Pillow would cut 16-bit colour down to 8 bit
         if picture.format == "PNG" and content[24] == 16 and content[25] != 0:
             raise ImageError(f"{path} is a 16-bit PNG in colour or with alpha: export it as plain gray")
-        if picture.mode == "LA":
-            picture = picture.convert("L")
-        elif picture.mode in ("P", "PA") and not indices:
-            picture = picture.convert("RGB")
-        return np.asarray(picture)
+        if picture.mode in ("P", "PA") and not indices:
+            return np.asarray(picture.convert("RGB"))
+        return np.asarray(picture.convert("L") if picture.mode == "LA" else picture)
 
 
 def _check_size(shape: tuple[int, ...], path: Path) -> None:

@@ -16,7 +16,7 @@ def imagej_pixel_size(tiff: tifffile.TiffFile) -> float | None:
     """
     metadata: dict[str, Any] = tiff.imagej_metadata or {}
     unit = str(metadata.get("unit", "")).encode().decode("unicode_escape", "ignore").strip().lower()
-    tags = tiff.pages.first.tags  # type: ignore[union-attr]
+    tags = tiff.pages.first.tags
     if unit not in NANOMETRES or "XResolution" not in tags:
         return None
     pixels, units = tags["XResolution"].value

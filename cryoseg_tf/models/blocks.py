@@ -23,9 +23,7 @@ class Blocks:
     def double_convolution(self, x: Any, filters: int) -> Any:
         """Two convolutions, each with batch normalisation and ReLU; then dropout, if any."""
         for _ in range(2):
-            convolution = layers.Conv2D(
-                filters, self.config.kernel_size, padding="same", kernel_initializer=self._he()
-            )
+            convolution = layers.Conv2D(filters, self.config.kernel_size, padding="same", kernel_initializer=self._he())
             x = _normalised(convolution(x))
         if self.config.dropout:
             x = layers.Dropout(self.config.dropout, seed=next(self._seeds))(x)

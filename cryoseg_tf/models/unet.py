@@ -1,12 +1,12 @@
-"""The U-Net.
+r"""The U-Net.
 
 Each step down halves the resolution and doubles the filters; each step up does the reverse and
 takes the encoder's features of its resolution through a skip connection::
 
     image --(double conv)-------------- skip --------------(double conv)-- probability
-                  \\ pool                                    / up
+                  \ pool                                    / up
                    (double conv)------- skip ------(double conv)
-                            \\ pool               / up
+                            \ pool               / up
                              (double conv)  ... depth times
 """
 

@@ -65,7 +65,9 @@ class Segmenter:
         offset, scale, contrast = image_statistics(pixels, contract)
         pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
         shape = model_shape(height, width, pixel_size, contract)
-        found = Status(int(status(pixel_size, shape, [_all_finite(pixels)], [contrast], contract)[0]))
+        found = Status(
+            int(status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)[0])
+        )
         mask = np.zeros((height, width), np.uint8)
         kept = np.zeros((height, width, self.predictor.channels), np.float32) if probabilities else None
         if found not in EMPTY:

@@ -49,7 +49,7 @@ def spans(length: int, window: int, halo: int, stride: int) -> list[Span]:
     # the shortest equal windows that still cover: less is computed twice
     window = -(-(length + (count - 1) * 2 * halo) // (count * stride)) * stride
     core = window - 2 * halo
-    result = []
+    result: list[Span] = []
     for index in range(count):
         start = min(index * core, length - window)
         first = 0 if index == 0 else result[-1].write.stop

@@ -1,6 +1,8 @@
 """Turn minutes into epochs: time the first steps, then fix a number that fits."""
 
+import statistics
 import time
+from itertools import pairwise
 from typing import NamedTuple
 
 import keras
@@ -15,8 +17,10 @@ from .state import Progress, restore, save_state, snapshot
 EPOCHS_WANTED = 20
 """With fewer, epochs are made shorter: the best one is chosen by validation after each."""
 
-OVERHEAD = 0.2
+OVERHEAD = 0.4
 """Validating and saving may take this share of the time of an epoch's steps."""
+
+STEPS_TIMED = 10
 
 SAFETY = 0.95
 """The share of the minutes to fill; the machine may be slower later."""
@@ -43,9 +47,9 @@ def time_training(model: keras.Model, train: tf.data.Dataset, validation: tf.dat
     """Time real steps, a validation and a saving; ``model`` is left as it was."""
     before = snapshot(model)
     times = _StepTimes()
+    model.fit(train, steps_per_epoch=STEPS_TIMED + 3, epochs=1, shuffle=False, verbose=0, callbacks=[times])
     # the first steps trace the graph and let oneDNN choose its kernels
-    model.fit(train, steps_per_epoch=8, epochs=1, shuffle=False, verbose=0, callbacks=[times])
-    step = (times.ends[-1] - times.ends[2]) / (len(times.ends) - 3)
+    step = statistics.median(end - start for start, end in pairwise(times.ends[2:]))
     model.evaluate(validation, verbose=0)
     start = time.perf_counter()
     model.evaluate(validation, verbose=0)

@@ -21,7 +21,9 @@ def use_threads(threads: int | None = None) -> None:
     config = tf.config.threading
     try:
         config.set_inter_op_parallelism_threads(1)
-        config.set_intra_op_parallelism_threads(threads or config.get_intra_op_parallelism_threads() or available_cores())
+        config.set_intra_op_parallelism_threads(
+            threads or config.get_intra_op_parallelism_threads() or available_cores()
+        )
     except RuntimeError:  # TensorFlow has computed something already
         if config.get_inter_op_parallelism_threads() != 1:
             log.warning(
