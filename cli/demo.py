@@ -95,10 +95,10 @@ def summarise(report: Path, seconds: float) -> None:
     import json
 
     from . import reporter
+    from .evaluate import interval
 
     metrics = json.loads((report / "summary.json").read_text("utf-8"))["metrics"]
     click.secho(f"\nDone in {reporter.clock(seconds)}. On unseen images:", bold=True)
     for name, label in (("dice", "Dice"), ("iou", "IoU"), ("recall", "recall"), ("precision", "precision")):
-        low, high = metrics[name]["ci95"]
-        click.echo(f"  {label:9} {metrics[name]['mean']:.3f}  (95% interval {low:.3f} to {high:.3f})")
+        click.echo(f"  {label:9} {interval(metrics[name])}")
     click.echo(f"Open {(report / 'report.html').resolve()}")

@@ -67,3 +67,7 @@ class BadInput(click.ClickException):
 @click.version_option(__version__)
 def main() -> None:
     """Segment cryo-SEM micrographs with U-Nets."""
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -38,17 +38,29 @@ def start(threads: int | None = None, tensorflow: bool = True) -> None:
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Pass items through, showing how many are done and when the rest will be."""
+    with counted(total, what) as progress:
+        for done, item in enumerate(items, 1):
+            progress(done, total, "")
+            yield item
+
+
+@contextmanager
+def counted(total: int, what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function to call with (done, total, name) after each item; it shows progress and ETA."""
+    started = last = time.monotonic()
     with bar() as progress:
         task = progress.add_task(what, total=total)
-        started = last = time.monotonic()
-        for done, item in enumerate(items, 1):
-            progress.update(task, advance=1)
+
+        def show(done: int, total: int, name: str) -> None:
+            nonlocal last
+            progress.update(task, completed=done)
             now = time.monotonic()
             if not console.is_terminal and (now - last > QUIET_SECONDS or done == total):
                 last = now
                 left = (now - started) / done * (total - done)
                 console.print(f"{what}: {done} of {total}" + (f", {clock(left)} to go" if done < total else ""))
-            yield item
+
+        yield show
 
 
 def bar() -> Progress:

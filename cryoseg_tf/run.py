@@ -16,6 +16,7 @@ The network is rebuilt from ``config.yaml`` and only weights are read: nothing h
 
 import json
 import logging
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,7 +143,9 @@ class Run:
             raise RunError(f"{self.path} has no model.keras yet: no epoch was finished; repeat fit with --resume")
         model = build_model(self.config.model, contract.channels)
         try:
-            model.load_weights(self.model_file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Keras lists every part of a file that does not fit, then fails
+                model.load_weights(self.model_file)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
@@ -165,15 +168,17 @@ class Run:
         handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.DEBUG)
+        level = log.level
+        log.setLevel(logging.DEBUG)  # for run.log; other handlers have levels of their own
+        log.addHandler(handler)
         try:
-            info = self._begin(requested, minutes, existing)
-            log.addHandler(handler)
-            yield info
+            yield self._begin(requested, minutes, existing)
         except Exception:
             log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
             raise
         finally:
             log.removeHandler(handler)
+            log.setLevel(level)
             handler.close()
             lock.release()
 

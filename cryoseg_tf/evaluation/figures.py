@@ -60,13 +60,12 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
         losses.legend()
         dice.plot(epochs, [row["val_dice"] for row in history], color=AMBER, marker=marker)
         dice.set(title="Validation Dice", xlabel="epoch", ylim=(0, 1.03))
-        for row in history:
-            if row["epoch"] == best_epoch:
-                losses.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
-                dice.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
-                label = f"best: {row['val_dice']:.3f} at epoch {best_epoch}"
-                dice.plot([best_epoch], [row["val_dice"]], "o", color=INK, markersize=5, label=label)
-                dice.legend(loc="lower right")
+        best = next((row["val_dice"] for row in history if row["epoch"] == best_epoch), None)
+        if best is not None:
+            losses.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
+            dice.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
+            dice.plot([best_epoch], [best], "o", color=INK, markersize=5)
+            dice.set_title(f"Validation Dice: best {best:.3f}, at epoch {best_epoch}")
         for axes in (losses, dice):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         return _svg(figure)
@@ -81,7 +80,7 @@ def boxplots(scores: Mapping[str, Sequence[float]]) -> str:
     columns = [np.asarray(values, np.float64) for values in scores.values()]
     columns = [values[~np.isnan(values)] for values in columns]
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(7.6, 3.0), layout="constrained")
+        figure = Figure(figsize=(7.6, 2.6), layout="constrained")
         axes = figure.subplots()
         line = {"color": INK, "linewidth": 1}
         axes.boxplot(
@@ -91,8 +90,8 @@ def boxplots(scores: Mapping[str, Sequence[float]]) -> str:
         for place, values in enumerate(columns, 1):
             # a fixed seed: the same report gives the same figure
             spread = np.random.default_rng(0).uniform(-0.16, 0.16, len(values))
-            axes.plot(place + spread, values, "o", color=BLUE, markersize=4, alpha=0.55, markeredgewidth=0)
-        labels = [f"{name}\n{len(values)} images" for name, values in zip(scores, columns, strict=True)]
+            axes.plot(place + spread, values, "o", color=BLUE, markersize=4, alpha=0.65, markeredgewidth=0)
+        labels = [f"{name}\nn = {len(values)}" for name, values in zip(scores, columns, strict=True)]
         axes.set_xticks(range(1, len(columns) + 1), labels)
         axes.set(ylim=(-0.03, 1.03))
         axes.grid(visible=False, axis="x")
@@ -137,7 +136,7 @@ def _gray(pixels: Array) -> npt.NDArray[np.uint8]:
     step = max(1, max(pixels.shape) // (2 * SIDE))  # whole montages: never a float copy of all of it
     values = pixels[::step, ::step].astype(np.float64)
     low, high = np.percentile(values, (1, 99.8))
-    gray = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
+    gray: npt.NDArray[np.uint8] = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
     factor = SIDE / max(pixels.shape)
     if factor >= 1:
         return gray
@@ -148,7 +147,8 @@ def _gray(pixels: Array) -> npt.NDArray[np.uint8]:
 def _outline(mask: Array, width: int) -> npt.NDArray[np.bool_]:
     """Return the pixels of each object within ``width`` of another class; the image's edge is none."""
     size = 2 * width + 1
-    return (mask > 0) & (maximum_filter(mask, size, mode="nearest") != minimum_filter(mask, size, mode="nearest"))
+    edges = maximum_filter(mask, size, mode="nearest") != minimum_filter(mask, size, mode="nearest")
+    return np.asarray((mask > 0) & edges, np.bool_)
 
 
 def _svg(figure: Figure) -> str:

@@ -104,8 +104,8 @@ def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
         meanings=MEANINGS,
         counts={m: sum(not math.isnan(v) for v in foreground[NAMES[m]]) for m in METRICS},
         few=FEW,
-        boxplots=Markup(boxplots(foreground)),  # noqa: S704 - our own SVG, which holds no name
-        curves=Markup(curves),  # noqa: S704
+        boxplots=Markup(boxplots(foreground)),  # our own SVG, which holds no name of anyone
+        curves=Markup(curves),
         galleries=galleries(rows),
         embedded=_embedded,
         statuses=STATUS,
@@ -145,8 +145,7 @@ def facts(run: Run) -> dict[str, str]:
         "Training images": _split_size(run, "train"),
         "Validation images": f"{_split_size(run, 'validation')}, which chose the best epoch",
         "Classes": ", ".join(config.data.classes),
-        "Network": f"{config.model.architecture}, depth {config.model.depth}, "
-        f"{config.model.base_filters} base filters",
+        "Network": f"{config.model.architecture}, depth {config.model.depth}, {config.model.base_filters} base filters",
         "Patch": f"{config.data.patch} pixels" if config.data.patch else "unknown",
         "Epochs": f"{len(history)} of {config.training.epochs}",
         "Best epoch": f"{info.best_epoch or 'none'}{reached}",

@@ -24,7 +24,7 @@ from ..models.metrics import MeanDice
 from ..models.registry import architecture, build_model
 from ..run import Existing, Run, RunInfo
 from .callbacks import Checkpoints, Schedule, learning_rates, save_model, write_history
-from .planning import SAFETY, Timing, plan, time_training
+from .planning import SAFETY, START_UP, Timing, plan, time_training
 from .state import Progress, load_state
 from .strategy import device, use_threads
 
@@ -127,7 +127,7 @@ class Training:
         steps = self._steps()
         if progress.epoch < config.training.epochs and not progress.stopped:
             done = progress.epoch * steps
-            deadline = self.minutes * 60 * 1.04 if self.minutes else None
+            deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
             self.model.fit(
                 patches(self.sets[0], self.train, config, done * config.training.batch_size),
                 steps_per_epoch=steps,
@@ -164,7 +164,7 @@ class Training:
         """Write down, before the first step, all that the training will depend on."""
         if self.minutes:
             timing = self._time()
-            left = self.minutes * 60 * SAFETY - (time.monotonic() - started)
+            left = self.minutes * 60 * SAFETY - START_UP - (time.monotonic() - started)
             self.config = plan(self.config, timing, left, len(self.train))
             for images in self.sets:
                 images.config = self.config

@@ -20,6 +20,9 @@ EPOCHS_WANTED = 20
 OVERHEAD = 0.4
 """Validating and saving may take this share of the time of an epoch's steps."""
 
+START_UP = 5.0
+"""Seconds that loading TensorFlow takes before the clock of ``fit`` starts."""
+
 STEPS_TIMED = 10
 
 SAFETY = 0.95

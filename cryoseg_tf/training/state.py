@@ -59,7 +59,7 @@ def load_state(path: Path, model: keras.Model) -> Progress:
 
 def snapshot(model: keras.Model) -> list[np.ndarray]:
     """Copy every variable that training changes: weights, optimizer, random seeds."""
-    return [np.array(v) for v in _variables(model)]
+    return [v.numpy().copy() for v in _variables(model)]
 
 
 def restore(model: keras.Model, values: list[np.ndarray]) -> None:

@@ -1,0 +1,75 @@
+"""Real files and one really trained model, shared by the tests."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from scipy import ndimage
+
+TINY = {"model.base_filters": 4, "model.depth": 2, "training.epochs": 2, "data.patches_per_image": 4}
+
+
+def blobs(seed: int, shape: tuple[int, int] = (64, 64)) -> tuple[np.ndarray, np.ndarray]:
+    """Bright blobs on noise, uint8, and their mask of 0 and 1."""
+    random = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(random.normal(size=shape), 4)
+    mask = (field > 0.5 * field.std()).astype(np.uint8)
+    image = 90 + 60 * mask + random.normal(0, 12, shape)
+    return image.clip(0, 255).astype(np.uint8), mask
+
+
+def write_pairs(root: Path, count: int, shape: tuple[int, int] = (64, 64), first: int = 0) -> Path:
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    for seed in range(first, first + count):
+        image, mask = blobs(seed, shape)
+        Image.fromarray(image).save(root / "images" / f"x{seed:02}.png")
+        Image.fromarray(mask).save(root / "masks" / f"x{seed:02}.png")
+    return root
+
+
+@pytest.fixture
+def make_pairs() -> Callable[..., Path]:
+    """``make_pairs(root, count, shape=(64, 64), first=0)`` writes annotated images."""
+    return write_pairs
+
+
+@pytest.fixture
+def tiny() -> dict[str, object]:
+    """Settings of a network that trains in seconds."""
+    return dict(TINY)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Six annotated images of 64x64."""
+    return write_pairs(tmp_path / "data", 6)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was really trained, if only for a moment; do not write to it."""
+    from cryoseg_tf import Config, find_pairs, fit, split
+
+    root = tmp_path_factory.mktemp("trained")
+    pairs = find_pairs(write_pairs(root / "data", 6))
+    config = Config().replace({**TINY, "training.epochs": 4, "training.learning_rate": 0.01})
+    fit(config, split(pairs, config.data), root / "run")
+    return root / "run"
+
+
+@pytest.fixture
+def cli() -> Callable[..., Result]:
+    """Run the command line in this process."""
+    from cryoseg_tf.cli.main import main
+
+    def call(*words: object) -> Result:
+        return CliRunner().invoke(main, [str(word) for word in words])
+
+    return call

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from cryoseg_tf.config import IGNORE, Config, Contract
+from cryoseg_tf.data.augment import flips_and_turns
+from cryoseg_tf.data.pairs import find_pairs, read_annotated
+from cryoseg_tf.data.pipeline import Images, examine, patches, validation_windows
+
+CONTRACT = Contract(classes=("background", "cell"))
+
+
+def pipeline(data, start=0, **settings):
+    config = Config().replace({"model.depth": 2, "data.patch": 32, "training.batch_size": 4, **settings})
+    pairs = find_pairs(data)
+    facts = [examine(read_annotated(p, config.data), CONTRACT) for p in pairs]
+    images = Images(pairs, config, CONTRACT)
+    return images, patches(images, facts, config, start), validation_windows(images, facts, config)
+
+
+def take(dataset, count):
+    return [np.concatenate(arrays) for arrays in zip(*dataset.take(count).as_numpy_iterator(), strict=True)]
+
+
+def test_a_patch_depends_on_its_number_alone(data):
+    x, y = take(pipeline(data)[1], 6)
+    later_x, later_y = take(pipeline(data, start=8)[1], 4)
+    np.testing.assert_array_equal(x[8:], later_x)
+    np.testing.assert_array_equal(y[8:], later_y)
+
+
+def test_the_cache_changes_nothing(data):
+    x, y = take(pipeline(data)[1], 4)
+    uncached_x, uncached_y = take(pipeline(data, **{"data.cache_mb": 0})[1], 4)
+    np.testing.assert_array_equal(x, uncached_x)
+    np.testing.assert_array_equal(y, uncached_y)
+
+
+def test_the_cache_keeps_to_its_bound(data):
+    images, _, _ = pipeline(data, **{"data.cache_mb": 0})
+    _ = images[0]
+    assert images._cache.currsize == 0
+
+
+def test_the_seed_changes_patches(data):
+    assert (take(pipeline(data)[1], 1)[0] != take(pipeline(data, seed=1)[1], 1)[0]).any()
+
+
+def test_each_image_gives_as_many_patches_in_a_round(data):
+    settings = {"data.patch": 64, "training.augmentation": False, "data.patches_per_image": 2}
+    images, dataset, _ = pipeline(data, **settings)
+    _, masks = take(dataset, 3)  # 12 patches: one round; a patch of 64 is the whole image
+    found = [sum(np.array_equal(m[..., 0], images[k].mask) for m in masks) for k in range(6)]
+    assert found == [2] * 6
+
+
+def test_image_and_mask_move_together(data):
+    x, y = take(pipeline(data)[1], 8)
+    inside, outside = x[y == 1].mean(), x[y == 0].mean()
+    assert inside > outside + 0.3  # blobs are bright: shuffled masks would give no difference
+
+
+def test_augmentation_gives_the_eight_symmetries():
+    patch = tf.constant(np.arange(4, dtype=np.float32).reshape(2, 2, 1))
+    seen = {tuple(flips_and_turns(patch, [0, i]).numpy().ravel()) for i in range(200)}
+    assert len(seen) == 8
+
+
+def test_small_images_are_padded_and_the_border_ignored(tmp_path, make_pairs):
+    x, y = take(pipeline(make_pairs(tmp_path, 3, (20, 40)), **{"training.augmentation": False})[1], 2)
+    assert x.shape == (8, 32, 32, 1)
+    assert (y[:, 20:] == IGNORE).all()
+    assert (y[:, :20] != IGNORE).all()
+    np.testing.assert_array_equal(x[:, 20:], np.repeat(x[:, 19:20], 12, axis=1))
+
+
+@pytest.mark.parametrize("shape", [(20, 40), (64, 64), (1537, 18)])
+def test_validation_covers_each_pixel_once(tmp_path, make_pairs, shape):
+    _, _, windows = pipeline(make_pairs(tmp_path, 2, shape))
+    counted = 0
+    for x, y in windows.as_numpy_iterator():
+        assert x.shape == y.shape
+        assert x.shape[1] % 4 == 0
+        assert x.shape[2] % 4 == 0
+        assert max(x.shape) <= 1536
+        counted += np.count_nonzero(y != IGNORE)
+    assert counted == 2 * shape[0] * shape[1]

@@ -1,0 +1,131 @@
+"""The SavedModel, loaded by a process that has TensorFlow and nothing of ours."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cryoseg_tf import Micrograph, Run, Segmenter
+from cryoseg_tf.errors import ExportError
+from cryoseg_tf.exports import export
+from cryoseg_tf.io.atomic import sha256
+
+HOST = """
+import sys
+sys.modules["cryoseg_tf"] = None  # an import of ours would fail
+import numpy as np, tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+out = {}
+for name, image in np.load(sys.argv[2]).items():
+    signature, pixel_size = name.split("|")[0], float(name.split("|")[1])
+    result = loaded.signatures[signature](image=tf.constant(image), pixel_size=tf.constant(pixel_size))
+    out |= {f"{name}|{key}": value.numpy() for key, value in result.items()}
+out["names"] = np.array(sorted(loaded.signatures))
+np.savez(sys.argv[3], **out)
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(trained, tmp_path_factory):
+    return export(trained, ["saved_model"], tmp_path_factory.mktemp("export") / "model.cryoseg")
+
+
+@pytest.fixture(scope="module")
+def answer(bundle, tmp_path_factory):
+    """Call the exported model: ``answer({"signature|pixel size|name": images})``."""
+
+    def call(images):
+        folder = tmp_path_factory.mktemp("host")
+        np.savez(folder / "in.npz", **images)
+        model = bundle.path / "saved_model"
+        subprocess.run([sys.executable, "-c", HOST, model, folder / "in.npz", folder / "out.npz"], check=True)
+        return dict(np.load(folder / "out.npz"))
+
+    return call
+
+
+def random(shape, dtype, high=256):
+    return np.random.default_rng(0).integers(0, high, shape).astype(dtype)
+
+
+def test_it_answers_as_the_model_does(answer, trained):
+    segmenter = Segmenter.from_run(trained)
+    shapes = [(64, 64), (65, 130), (8, 200), (333, 250)]
+    images = {f"segment|0|{i}": random((1, *shape), np.float32, 65536) for i, shape in enumerate(shapes)}
+    images |= {f"segment_uint16|0|{i}": random((1, *shape), np.uint16, 65536) for i, shape in enumerate(shapes)}
+    images |= {f"segment_uint8|0|{i}": random((1, *shape), np.uint8) for i, shape in enumerate(shapes)}
+    result = answer(images)
+    for name, image in images.items():
+        expected = segmenter.segment(Micrograph(image[0]), probabilities=True)
+        np.testing.assert_array_equal(result[f"{name}|mask"][0], expected.mask)
+        np.testing.assert_allclose(result[f"{name}|probability"][0], expected.probabilities, atol=2e-6)
+        assert result[f"{name}|status"][0] == expected.status
+        assert result[f"{name}|mask"].dtype == np.uint8
+
+
+def test_signatures(answer):
+    names = set(answer({"serving_default|0|x": random((1, 16, 16), np.float32)})["names"])
+    assert {"segment", "segment_uint8", "segment_uint16", "serving_default"} <= names
+
+
+def test_any_size_gives_a_mask_or_a_status(answer):
+    shapes = [(1, 1), (1, 50), (7, 9), (8, 8), (17, 400)]
+    result = answer({f"segment|0|{i}": random((2, *shape), np.float32) for i, shape in enumerate(shapes)})
+    for i, shape in enumerate(shapes):
+        assert result[f"segment|0|{i}|mask"].shape == (2, *shape)
+        assert result[f"segment|0|{i}|probability"].shape == (2, *shape, 1)
+        assert ((result[f"segment|0|{i}|status"] == 3) == (min(shape) < 8)).all()
+
+
+def test_each_image_of_a_batch_has_its_own_status(answer):
+    images = random((3, 32, 32), np.float32)
+    images[1] = 7
+    images[2, 0, 0] = np.nan
+    result = answer({"segment|0|x": images, "segment|0|alone": images[:1]})
+    assert result["segment|0|x|status"].tolist()[1:] == [4, 5]
+    assert not result["segment|0|x|mask"][2].any()
+    assert np.isfinite(result["segment|0|x|probability"]).all()
+    np.testing.assert_array_equal(result["segment|0|x|mask"][0], result["segment|0|alone|mask"][0])
+
+
+def test_pixel_size_is_honoured(tmp_path, tiny):
+    from cryoseg_tf import Config, find_pairs, fit, read_micrograph, split, write_phantom
+    from cryoseg_tf.exports.verify import differing_pixels
+
+    write_phantom(tmp_path / "data", images=4, test=0, size=160, pixel_size=300.0)
+    pairs = find_pairs(tmp_path / "data")
+    config = Config().replace({**tiny, "data.pixel_size": 450.0})
+    fit(config, split(pairs, config.data), tmp_path / "run")
+    assert Run(tmp_path / "run").contract.scale == "pixel_size"
+    bundle = export(tmp_path / "run", ["saved_model"], tmp_path / "m.cryoseg")
+    segmenter = Segmenter.from_run(tmp_path / "run")
+    from cryoseg_tf.io.mask import write_mask
+
+    for pair in pairs:
+        write_mask(tmp_path / f"{pair.image.stem}.png", segmenter.segment(read_micrograph(pair.image)).mask)
+    assert set(differing_pixels(bundle.path, [p.image for p in pairs], tmp_path).values()) == {0}
+    import tensorflow as tf
+
+    segment = tf.saved_model.load(str(bundle.path / "saved_model")).signatures["segment"]
+    image = tf.constant(random((1, 40, 40), np.float32))
+    status = [int(segment(image=image, pixel_size=tf.constant(size))["status"][0]) for size in (0.0, 1.0, 1e9)]
+    assert status == [1, 2, 2]
+
+
+def test_the_manifest_names_every_file(bundle):
+    manifest = json.loads((bundle.path / "manifest.json").read_text())
+    files = {p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*") if p.is_file()}
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    assert all(sha256(bundle.path / name) == value for name, value in manifest["files"].items())
+
+
+def test_what_is_there_is_kept(trained, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.docx").touch()
+    with pytest.raises(ExportError, match="is not a bundle"):
+        export(trained, ["saved_model"], tmp_path / "mine", overwrite=True)
+    with pytest.raises(ExportError, match="'jpeg' is not known"):
+        export(trained, ["jpeg"], tmp_path / "new")
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine", "thesis.docx"]

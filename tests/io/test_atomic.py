@@ -1,0 +1,34 @@
+import pytest
+
+from cryoseg_tf.io import atomic
+
+
+def test_success_replaces(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    for text in ("one", "two"):
+        atomic.write_text(path, text)
+        assert path.read_text() == text
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic.written(path) as part:
+        part.write_text("half" * (part.write_text("half") // 0))
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_leftovers_of_a_kill_are_replaced(tmp_path):
+    (tmp_path / ".part-bundle").mkdir()
+    (tmp_path / ".part-bundle" / "old").touch()
+    with atomic.written(tmp_path / "bundle") as part:
+        part.mkdir()
+        (part / "new").touch()
+    assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")] == ["bundle", "bundle/new"]
+
+
+def test_json_has_no_nan(tmp_path):
+    with pytest.raises(ValueError, match="JSON"):
+        atomic.write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert not (tmp_path / "a.json").exists()

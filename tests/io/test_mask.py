@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from cryoseg_tf.config import IGNORE
+from cryoseg_tf.errors import ImageError
+from cryoseg_tf.io.mask import read_mask, write_mask
+
+TWO = ("background", "cell")
+THREE = ("background", "cell", "ice")
+
+
+def save(path, rows, dtype=np.uint8):
+    Image.fromarray(np.array(rows, dtype)).save(path)
+    return path
+
+
+def test_class_indices(tmp_path):
+    path = save(tmp_path / "m.png", [[0, 1], [2, 0]])
+    np.testing.assert_array_equal(read_mask(path, THREE, None, (2, 2)), [[0, 1], [2, 0]])
+
+
+def test_0_and_255_are_background_and_foreground(tmp_path):
+    path = save(tmp_path / "m.png", [[0, 255], [255, 0]])
+    np.testing.assert_array_equal(read_mask(path, TWO, None, (2, 2)), [[0, 1], [1, 0]])
+
+
+def test_ignored_pixels(tmp_path):
+    path = save(tmp_path / "m.png", [[0, 7], [1, 0]])
+    np.testing.assert_array_equal(read_mask(path, TWO, 7, (2, 2)), [[0, IGNORE], [1, 0]])
+
+
+def test_255_is_ignored_where_so_configured(tmp_path):
+    path = save(tmp_path / "m.png", [[0, 255], [1, 0]])
+    np.testing.assert_array_equal(read_mask(path, TWO, 255, (2, 2)), [[0, IGNORE], [1, 0]])
+
+
+def test_palette_png_means_its_indices(tmp_path):
+    picture = Image.fromarray(np.array([[0, 1], [1, 0]], np.uint8), "P")
+    picture.putpalette([10, 20, 30, 200, 100, 50])
+    picture.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", TWO, None, (2, 2)), [[0, 1], [1, 0]])
+
+
+def test_true_and_false(tmp_path):
+    Image.fromarray(np.array([[True, False]])).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", TWO, None, (1, 2)), [[1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "shape", "words"),
+    [
+        ([[0, 2]], (1, 2), ["2 different values", "0, 2", "0 to 1 for background, cell"]),
+        ([list(range(20))], (1, 20), ["20 different values", "anti-aliasing"]),
+        ([[0, 1]], (2, 2), ["2x1", "2x2", "one size"]),
+    ],
+)
+def test_unusable_masks_are_named(tmp_path, rows, shape, words):
+    with pytest.raises(ImageError) as error:
+        read_mask(save(tmp_path / "m.png", rows), TWO, None, shape)
+    assert all(word in str(error.value) for word in [*words, "m.png"]), str(error.value)
+
+
+def test_round_trip(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 3, (5, 7), np.uint8)
+    write_mask(tmp_path / "m.png", mask)
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", THREE, None, (5, 7)), mask)

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cryoseg_tf import Segmenter, segment_files
+from cryoseg_tf.errors import DataError
+from cryoseg_tf.segmentation.batch import collect, destinations
+
+CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def segmenter(trained):
+    return Segmenter.from_run(trained)
+
+
+def run(segmenter, images, out, **options):
+    return list(segment_files(segmenter, images, out, model="m", **options))
+
+
+def test_a_second_time_nothing_is_done(segmenter, data, tmp_path):
+    images = collect([data / "images"])
+    first = run(segmenter, images, tmp_path / "out")
+    times = [o.mask.stat().st_mtime_ns for o in first]
+    second = run(segmenter, images, tmp_path / "out")
+    assert all(o.skipped for o in second)
+    assert [o.mask.stat().st_mtime_ns for o in second] == times
+    assert [(o.status, o.foreground) for o in first] == [(o.status, o.foreground) for o in second]
+
+
+@pytest.mark.parametrize("change", ["image", "mask", "setting", "record"])
+def test_what_changed_is_done_again(segmenter, data, tmp_path, change):
+    images, out = collect([data / "images"]), tmp_path / "out"
+    before = [o.mask.read_bytes() for o in run(segmenter, images, out)]
+    options = {}
+    if change == "image":
+        images[0].write_bytes(images[1].read_bytes())
+    elif change == "mask":
+        (out / "x00.png").write_bytes(b"cut")
+    elif change == "setting":
+        options["pixel_size"] = 5.0
+    else:
+        lines = (out / "records.jsonl").read_text().splitlines(keepends=True)
+        kept = [line for line in lines if '"x00.png"' not in line]
+        (out / "records.jsonl").write_text("".join(kept) + '{"name": "x00.png", "ke')
+        (out / "x00.png").unlink()
+    again = run(segmenter, images, out, **options)
+    assert [o.skipped for o in again] == [False] + [change != "setting"] * 5
+    after = [o.mask.read_bytes() for o in again]
+    assert after[1:] == before[1:]
+    assert (after[0] == before[0]) == (change != "image")
+
+
+def test_one_bad_file_does_not_stop_the_rest(segmenter, data, tmp_path):
+    (data / "images" / "x02.png").write_bytes(b"broken")
+    outcomes = run(segmenter, collect([data / "images"]), tmp_path / "out")
+    assert [bool(o.error) for o in outcomes] == [False, False, True, False, False, False]
+    assert "x02.png" in outcomes[2].error
+    assert not (tmp_path / "out" / "x02.png").exists()
+
+
+def test_killed_and_repeated_equals_uninterrupted(trained, tmp_path, make_pairs):
+    data = make_pairs(tmp_path / "data", 40, (256, 256))
+    call = [*CLI, "segment", trained, data / "images", "--out"]
+    process = subprocess.Popen([*call, tmp_path / "out"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while len(list((tmp_path / "out").glob("x*.png"))) < 5 and time.monotonic() < end:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    done = len(list((tmp_path / "out").glob("x*.png")))
+    assert 0 < done < 40
+    subprocess.run([*call, tmp_path / "out"], check=True, capture_output=True)
+    subprocess.run([*call, tmp_path / "whole"], check=True, capture_output=True)
+    names = sorted(p.name for p in (tmp_path / "whole").glob("*.png"))
+    assert len(names) == 40
+    assert all((tmp_path / "out" / n).read_bytes() == (tmp_path / "whole" / n).read_bytes() for n in names)
+    assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".part")] == []
+
+
+def test_colliding_stems_keep_their_folders(tmp_path):
+    images = [tmp_path / "a" / "x.tif", tmp_path / "b" / "x.tif"]
+    out = tmp_path / "out"
+    assert list(destinations(images, out).values()) == [out / "a" / "x.png", out / "b" / "x.png"]
+
+
+def test_what_cannot_be_told_apart_stops_before_any_work(tmp_path):
+    with pytest.raises(DataError, match="would both become"):
+        destinations([tmp_path / "x.tif", tmp_path / "x.jpg"], tmp_path / "out")
+
+
+def test_an_input_is_never_written_over(segmenter, data):
+    before = {p: p.read_bytes() for p in (data / "images").iterdir()}
+    with pytest.raises(DataError, match="is an input"):
+        run(segmenter, collect([data / "images"]), data / "images")
+    assert {p: p.read_bytes() for p in (data / "images").iterdir()} == before
+
+
+def test_a_strangers_file_is_kept(segmenter, data, tmp_path):
+    (tmp_path / "x00.png").write_text("mine")
+    with pytest.raises(DataError, match="not a mask from here"):
+        run(segmenter, collect([data / "images"]), tmp_path)
+    assert (tmp_path / "x00.png").read_text() == "mine"
+
+
+def test_pixel_sizes_that_disagree_are_an_error(segmenter, tmp_path):
+    import tifffile
+
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.zeros((20, 20), np.uint8), imagej=True, resolution=(10, 10), metadata={"unit": "um"}
+    )
+    outcome = run(segmenter, [tmp_path / "a.tif"], tmp_path / "out", pixel_size=50.0)[0]
+    assert "100 nm" in outcome.error
+    assert "--pixel-size says 50" in outcome.error
+
+
+def test_the_command_reports_json_and_exit_code(cli, trained, data, tmp_path):
+    (data / "images" / "x02.png").write_bytes(b"broken")
+    result = cli("segment", trained, data / "images", "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 1
+    rows = json.loads(result.stdout)
+    assert [row["error"] is None for row in rows] == [True, True, False, True, True, True]
+    assert set(np.unique(Image.open(tmp_path / "out" / "x00.png"))) <= {0, 1}

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from cryoseg_tf import Micrograph, Run, Segmenter
+from cryoseg_tf.config import Contract, ModelConfig
+from cryoseg_tf.data.preprocess import Status
+from cryoseg_tf.models.registry import build_model
+from cryoseg_tf.segmentation.predictor import KerasPredictor
+
+CONFIG = ModelConfig(base_filters=2, depth=2)
+CONTRACT = Contract(classes=("background", "cell"))
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return KerasPredictor(build_model(CONFIG), CONFIG)
+
+
+def random(shape, dtype=np.uint16):
+    return Micrograph(np.random.default_rng(0).integers(0, 250, shape).astype(dtype))
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 230), (9, 400), (301, 299)])
+@pytest.mark.parametrize("scale", ["none", "pixel_size"])
+def test_tiled_equals_whole(predictor, shape, scale):
+    contract = CONTRACT
+    if scale == "pixel_size":
+        contract = Contract(**{**CONTRACT.model_dump(), "scale": scale, "pixel_size": 8.0, "pixel_size_range": (1, 99)})
+    image = Micrograph(random(shape).pixels, 10.0)
+    whole = Segmenter(predictor, contract, tile=None).segment(image, probabilities=True)
+    tiled = Segmenter(predictor, contract, tile=96).segment(image, probabilities=True)
+    assert whole.probabilities.shape == (*shape, 1)
+    assert np.ptp(whole.probabilities) > 0.01
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
+
+
+def test_a_shift_by_the_stride_shifts_the_mask(predictor):
+    pixels = random((160, 160)).pixels
+    whole = Segmenter(predictor, CONTRACT).segment(Micrograph(pixels), probabilities=True).probabilities
+    # the same statistics: the border that is cut holds no extremes
+    padded = np.pad(pixels, ((4, 0), (8, 0)), mode="edge")
+    moved = Segmenter(predictor, CONTRACT).segment(Micrograph(padded), probabilities=True).probabilities
+    halo = predictor.halo
+    if np.percentile(padded, 99.8) == np.percentile(pixels, 99.8):
+        np.testing.assert_allclose(moved[4 + halo :, 8 + halo :], whole[halo:, halo:], atol=1e-3)
+
+
+def test_gain_and_offset_change_no_mask(trained):
+    segmenter = Segmenter.from_run(trained)
+    pixels = random((80, 90), np.float32).pixels
+    first = segmenter.segment(Micrograph(pixels), probabilities=True)
+    second = segmenter.segment(Micrograph(pixels * 8 + 64), probabilities=True)  # exact in float32
+    np.testing.assert_array_equal(first.mask, second.mask)
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, np.float32, np.float64])
+def test_the_bit_depth_changes_no_mask(trained, dtype):
+    segmenter = Segmenter.from_run(trained)
+    pixels = random((80, 90), np.uint8).pixels
+    expected = segmenter.segment(Micrograph(pixels)).mask
+    np.testing.assert_array_equal(segmenter.segment(Micrograph(pixels.astype(dtype))).mask, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 100), (7, 7), (8, 8), (17, 400)])
+def test_any_size_gives_a_mask_or_a_status(predictor, shape):
+    result = Segmenter(predictor, CONTRACT).segment(random(shape))
+    assert result.mask.shape == shape
+    assert (result.status == Status.TOO_SMALL) == (min(shape) < 8)
+    if result.status == Status.TOO_SMALL:
+        assert not result.mask.any()
+
+
+def test_statuses(predictor):
+    sized = Contract(**{**CONTRACT.model_dump(), "scale": "pixel_size", "pixel_size": 8.0, "pixel_size_range": (4, 16)})
+    pixels = random((40, 40), np.float32).pixels
+    broken = pixels.copy()
+    broken[3, 3] = np.inf
+    cases = [
+        (CONTRACT, pixels, None, Status.OK),
+        (CONTRACT, broken, None, Status.NOT_FINITE),
+        (CONTRACT, pixels * 0, None, Status.LOW_CONTRAST),
+        (sized, pixels, None, Status.PIXEL_SIZE_UNKNOWN),
+        (sized, pixels, 17.0, Status.PIXEL_SIZE_OUT_OF_RANGE),
+        (sized, pixels, 16.0, Status.OK),
+    ]
+    for contract, values, pixel_size, expected in cases:
+        assert Segmenter(predictor, contract).segment(Micrograph(values, pixel_size)).status == expected
+
+
+def test_a_run_segments_what_it_learnt(trained, tmp_path, make_pairs):
+    from PIL import Image
+
+    data = make_pairs(tmp_path, 1, (96, 120), first=50)
+    truth = np.asarray(Image.open(data / "masks" / "x50.png"))
+    from cryoseg_tf import read_micrograph
+
+    mask = Segmenter.from_run(trained).segment(read_micrograph(data / "images" / "x50.png")).mask
+    dice = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+    assert dice > 0.6
+    assert Run(trained).info.validation_dice > 0.6

@@ -1,0 +1,188 @@
+"""Training that repeats, survives kills, and keeps its time. The processes are real, and really killed."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cryoseg_tf import Config, Run, find_pairs, fit, split
+from cryoseg_tf.errors import DataError, RunError
+
+CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
+SETTINGS = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--set", "data.patches_per_image=4"]
+
+
+def command(data, run, *words):
+    return [*CLI, "fit", data, "--out", run, *SETTINGS, *words]
+
+
+def train(data, run, *words):
+    return subprocess.run(command(data, run, *words), capture_output=True, text=True, check=False)
+
+
+def state(run):
+    with np.load(run / "state" / "last.npz") as content:
+        return {name: content[name] for name in content.files if name != "progress"}
+
+
+def assert_same(one, other):
+    first, second = state(one), state(other)
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert (one / "history.csv").read_bytes() == (other / "history.csv").read_bytes()
+    best = [Run(run).load_model().get_weights() for run in (one, other)]
+    assert all(np.array_equal(a, b) for a, b in zip(*best, strict=True))
+    assert Run(one).info == Run(other).info
+
+
+def kill_when(process, condition, limit=60.0):
+    """Wait for a condition, then kill -9 at once."""
+    end = time.monotonic() + limit
+    while process.poll() is None and time.monotonic() < end and not condition():
+        time.sleep(0.0005)
+    process.kill()
+    process.wait()
+
+
+def epochs_done(run):
+    path = run / "history.csv"
+    return len(path.read_text().splitlines()) - 1 if path.is_file() else 0
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, data):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    words = ["--epochs", "6"]
+    assert train(data, whole, *words).returncode == 0
+    part = run / "state" / ".part-last.npz"
+    moments = {
+        "before the first epoch": (run / "config.yaml").is_file,
+        "while the state is written": lambda: epochs_done(run) >= 1 and part.exists(),
+        "while the model is written": lambda: epochs_done(run) >= 3 and (run / ".part-model.keras").exists(),
+        "in the middle of an epoch": lambda: epochs_done(run) >= 4,
+    }
+    for moment in moments.values():
+        process = subprocess.Popen(
+            command(data, run, *words, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        kill_when(process, moment)
+    result = train(data, run, "--epochs", "6", "--resume")
+    assert result.returncode == 0, result.stderr
+    assert epochs_done(run) == 6
+    assert_same(whole, run)
+    again = subprocess.run([*CLI, "fit", data, "--out", run, "--resume"], capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert_same(whole, run)
+
+
+def test_ctrl_c_leaves_a_usable_run(tmp_path, data):
+    run = tmp_path / "run"
+    process = subprocess.Popen(command(data, run, "--epochs", "500"), stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while epochs_done(run) < 1 and time.monotonic() < end:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "--resume" in message
+    assert "Traceback" not in message
+    assert Run(run).info.status == "interrupted"
+    assert Run(run).load_model().count_params() > 0
+
+
+def test_minutes_are_kept(tmp_path, data):
+    started = time.monotonic()
+    result = train(data, tmp_path / "run", "--minutes", "0.5")
+    seconds = time.monotonic() - started
+    assert result.returncode == 0, result.stderr
+    assert seconds < 33
+    config = Run(tmp_path / "run").config
+    assert len(Run(tmp_path / "run").history()) == config.training.epochs or "time was over" in result.stdout
+
+
+def test_same_seed_same_weights_other_seed_other(tmp_path, data, tiny):
+    config = Config().replace(tiny)
+    pairs = split(find_pairs(data), config.data)
+    for name, chosen in (("a", config), ("b", config), ("c", config.replace({"seed": 1}))):
+        fit(chosen, pairs, tmp_path / name)
+    assert_same(tmp_path / "a", tmp_path / "b")
+    assert any((state(tmp_path / "a")[k] != v).any() for k, v in state(tmp_path / "c").items())
+
+
+def test_it_learns(trained):
+    history = Run(trained).history()
+    assert history[-1]["loss"] < history[0]["loss"]
+    assert Run(trained).info.validation_dice == max(row["val_dice"] for row in history)
+
+
+def test_the_configuration_is_complete(trained):
+    config, info = Run(trained).config, Run(trained).info
+    assert config.data.scale == "none"
+    assert config.data.patch == 64
+    assert info.contract.minimum_contrast > 1
+    assert len(Run(trained).environment()["files"]) == 12
+
+
+def test_early_stopping(tmp_path, data, tiny):
+    config = Config().replace({**tiny, "training.epochs": 50, "training.patience": 1, "training.learning_rate": 1e-12})
+    result = fit(config, split(find_pairs(data), config.data), tmp_path / "run")
+    assert result.epochs < 50
+    assert "has not risen" in result.stopped
+
+
+def test_a_resume_with_other_settings_is_refused(tmp_path, data, tiny):
+    config = Config().replace(tiny)
+    pairs = split(find_pairs(data), config.data)
+    fit(config, pairs, tmp_path / "run")
+    with pytest.raises(RunError, match="other settings"):
+        fit(config.replace({"seed": 5}), pairs, tmp_path / "run", existing="resume")
+
+
+def test_a_changed_image_stops_a_resume(tmp_path, data, tiny):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        command(data, run, "--epochs", "500"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    kill_when(process, lambda: epochs_done(run) >= 1)
+    (data / "images" / "x00.png").write_bytes((data / "images" / "x01.png").read_bytes())
+    result = train(data, run, "--epochs", "500", "--resume")
+    assert result.returncode == 2
+    assert "x00.png changed" in result.stderr
+
+
+def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
+    for mask in (data / "masks").iterdir():
+        Image.new("L", (64, 64)).save(mask)
+    config = Config().replace(tiny)
+    with pytest.raises(DataError, match="no mask holds any cell"):
+        fit(config, split(find_pairs(data), config.data), tmp_path / "run")
+
+
+@pytest.mark.parametrize("scale", ["shape", "pixel_size"])
+def test_other_scales_train(tmp_path, scale, tiny):
+    from cryoseg_tf import Segmenter, read_micrograph, write_phantom
+
+    write_phantom(tmp_path / "data", images=4, test=0, size=128, pixel_size=300.0)
+    pairs = find_pairs(tmp_path / "data")
+    wanted = {"data.scale": scale, "data.shape": [64, 64], "data.pixel_size": 600.0 if scale == "pixel_size" else None}
+    config = Config().replace({**tiny, **wanted})
+    fit(config, split(pairs, config.data), tmp_path / "run")
+    image = read_micrograph(pairs[0].image)
+    result = Segmenter.from_run(tmp_path / "run").segment(image)
+    assert result.mask.shape == image.pixels.shape
+    assert result.status in (0, 4)
+
+
+def test_more_classes_and_ignored_pixels_train(tmp_path, data, tiny):
+    for path in (data / "masks").iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        mask[:16, mask[0] == 1] = 2
+        mask[-8:] = 9
+        Image.fromarray(mask).save(path)
+    config = Config().replace({**tiny, "data.classes": ["background", "cell", "ice"], "data.ignore": 9})
+    result = fit(config, split(find_pairs(data), config.data), tmp_path / "run")
+    assert 0 <= result.dice <= 1
+    assert Run(tmp_path / "run").load_model().output_shape[-1] == 3

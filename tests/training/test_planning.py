@@ -1,0 +1,58 @@
+import pytest
+
+from cryoseg_tf.config import Config
+from cryoseg_tf.errors import ConfigError
+from cryoseg_tf.training.callbacks import learning_rates
+from cryoseg_tf.training.fit import patch_side
+from cryoseg_tf.training.planning import Timing, plan
+
+
+def cost(config, timing, images):
+    steps = -(-config.data.patches_per_image * images // config.training.batch_size)
+    return config.training.epochs * (steps * timing.step + timing.validation + timing.saving)
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 600, 36000])
+@pytest.mark.parametrize("timing", [Timing(0.01, 0.1, 0.1), Timing(0.5, 5.0, 0.5), Timing(2.0, 1.0, 3.0)])
+def test_the_epochs_fit_and_fill_the_time(seconds, timing):
+    config = plan(Config(), timing, seconds, 24)
+    total = cost(config, timing, 24)
+    if config.training.epochs > 1:
+        assert total <= seconds
+        assert total > seconds * (1 - 1 / config.training.epochs) - 1e-9
+    assert config.data.patches_per_image >= 1
+
+
+def test_short_times_make_short_epochs():
+    timing = Timing(0.5, 1.0, 0.1)
+    assert plan(Config(), timing, 300, 24).data.patches_per_image < 10
+    assert plan(Config(), timing, 30000, 24).data.patches_per_image == 10
+
+
+def test_no_room_for_a_step_is_an_error():
+    with pytest.raises(ConfigError, match="no epoch fits"):
+        plan(Config(), Timing(5.0, 1.0, 0.5), 3, 24)
+
+
+def test_cosine_rises_then_falls_to_zero():
+    config = Config().training
+    rates = learning_rates(config, 200)
+    values = [rates(step) for step in range(200)]
+    assert max(values) == pytest.approx(config.learning_rate)
+    assert values.index(max(values)) == 10  # 5% of the steps
+    assert values[0] < 0.2 * config.learning_rate
+    assert values[-1] < 0.001 * config.learning_rate
+    assert values[105] == pytest.approx(config.learning_rate / 2, rel=0.02)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_few_steps_have_a_rate_too(steps):
+    assert learning_rates(Config().training, steps)(0) > 0
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"),
+    [([512], 256), ([256], 128), ([1024, 2048], 256), ([81], 96), ([40, 40, 200], 48), ([360], 192)],
+)
+def test_the_patch_is_half_an_image(sides, expected):
+    assert patch_side(sides, 16) == expected
