@@ -5,6 +5,7 @@ Commands are imported when they are run: TensorFlow takes seconds to load, and
 """
 
 import os
+import sys
 from importlib import import_module
 
 import click
@@ -52,9 +53,18 @@ class Commands(click.Group):
         except OSError as error:  # no space, no permission, a name too long
             where = f"{error.filename}: " if error.filename else ""
             raise BadInput(f"{where}{error.strerror or error}") from error
+        except _tensorflow_errors() as error:
+            reason = str(getattr(error, "message", error)).splitlines()[0]
+            raise BadInput(f"TensorFlow stopped: {reason}") from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             raise click.exceptions.Exit(130) from None
+
+
+def _tensorflow_errors() -> tuple[type[BaseException], ...]:
+    """TensorFlow's own errors (out of memory, disk full), without importing it."""
+    module = sys.modules.get("tensorflow.python.framework.errors_impl")
+    return (module.OpError,) if module else ()
 
 
 class BadInput(click.ClickException):

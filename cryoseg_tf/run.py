@@ -99,6 +99,7 @@ class Run:
     @property
     def config(self) -> Config:
         """The settings that were trained with."""
+        _ = self.info  # says so where this is no run at all
         if not (self.path / "config.yaml").is_file():
             raise RunError(f"{self.path} has no config.yaml: training had not begun; repeat fit with --resume")
         return Config.load(self.path / "config.yaml")

@@ -22,6 +22,7 @@ def export_saved_model(run: Run, path: Path) -> None:
     segment = tf.function(
         segment_function(model, run.contract, run.config.model.stride),
         input_signature=[_image(tf.float32), _pixel_size()],
+        autograph=False,
     )
     archive = keras.export.ExportArchive()
     archive.track(model)

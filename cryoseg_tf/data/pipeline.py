@@ -124,6 +124,7 @@ def patches(images: Images, facts: Sequence[Facts], config: Config, start: int =
     def window(index: Any, top: Any, left: Any) -> tuple[npt.NDArray[Any], Mask]:
         return images.window(int(index), int(top), int(left), side, side)
 
+    @tf.autograph.experimental.do_not_convert
     def patch(number: Any) -> tuple[Any, Any]:
         position = tf.cast(number, tf.int64)
         seed = tf.stack([tf.constant(config.seed, tf.int64), position])

@@ -24,6 +24,8 @@ from .statistics import mean_interval
 
 OVERLAYS = "overlays"
 SUMMARY = "summary.json"
+BEGUN = f".part-{SUMMARY}"
+"""Says that the overlays beside it are ours; the summary takes its place."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,7 @@ def evaluate(
             rows.append(_row(pair, annotated, result, config.data.classes, trained_on, out / OVERLAYS / file))
             if progress:
                 progress(done, len(pairs), pair.name)
+        (out / BEGUN).touch()
     return Evaluation(tuple(rows), config)
 
 
@@ -157,11 +160,12 @@ def check_out(out: Path) -> None:
     Raises:
         DataError: If it holds anything else.
     """
-    if not out.exists():
+    if not out.exists() or _is_summary(out / SUMMARY):
         return
-    # overlays without a summary are what a report that was cut short leaves
-    ours = out.is_dir() and all(p.name == OVERLAYS or p.name.startswith(".part-") for p in out.iterdir())
-    if not ours and not _is_summary(out / SUMMARY):
+    names = {p.name for p in out.iterdir()} if out.is_dir() else {out.name}
+    # overlays alone may be someone's own: ours, of a report that was cut short, are marked
+    begun = {OVERLAYS, BEGUN} if BEGUN in names else set()
+    if not names <= begun | {f".part-{OVERLAYS}"}:
         raise DataError(f"{out} exists and holds no report from here: choose another --out")
 
 

@@ -56,7 +56,9 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
         losses, dice = figure.subplots(1, 2)
         for name, label, colour in (("loss", "training", BLUE), ("val_loss", "validation", AMBER)):
             losses.plot(epochs, [row[name] for row in history], color=colour, label=label, marker=marker)
-        losses.set(title="Loss", xlabel="epoch", ylim=(0, None))
+        losses.axhline(0, color=LINE, linewidth=0.8)  # so that the scale begins at 0, with room above
+        losses.set(title="Loss", xlabel="epoch")
+        losses.set_ylim(bottom=0)
         losses.legend()
         dice.plot(epochs, [row["val_dice"] for row in history], color=AMBER, marker=marker)
         dice.set(title="Validation Dice", xlabel="epoch", ylim=(0, 1.03))

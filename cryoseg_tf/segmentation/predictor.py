@@ -41,7 +41,7 @@ class KerasPredictor:
         self.halo = architecture(config).halo(config)
         # one trace for all sizes
         signature = tf.TensorSpec((None, None, None, 1), tf.float32)
-        self._forward = tf.function(lambda x: model(x, training=False), input_signature=[signature])
+        self._forward = tf.function(lambda x: model(x, training=False), input_signature=[signature], autograph=False)
 
     def map(self, batches: Iterable[Array]) -> Iterator[Array]:
         """See ``Predictor.map``."""

@@ -89,7 +89,7 @@ def test_a_trained_run_from_images_to_report(data, tmp_path):
     )
     page = Page(write_report(evaluation, run, tmp_path / "out").read_text("utf-8"))
     assert [row.seen for row in evaluation.rows] == [True, False, False]
-    assert "1 of 3 images was used in training." in page.text
+    assert "1 of 3 images was seen in training." in page.text
     for fact in ("Training images 3", "Validation images 1", "unet, depth 1, 2 base filters", "1 of 1"):
         assert fact in page.text
     assert page.tags.count("svg") == 2
@@ -156,6 +156,7 @@ def test_more_classes_have_columns_and_tables(report, write, tmp_path):
     assert header.split(",")[7:] == classes
     assert row.split(",")[7:] == ["1.0"] * 8
     assert "all foreground classes taken as one" in page.text
+    assert "By class" in page.text
 
 
 def test_few_images_are_called_few(report, write, tmp_path):
@@ -167,7 +168,7 @@ def test_few_images_are_called_few(report, write, tmp_path):
 def test_images_of_one_grid_are_said_to_be_alike(report, four):
     _, _, page = report(four)
     assert "Images of one grid or session are not" in page.text
-    assert "used in training" not in page.text
+    assert "seen in training" not in page.text
 
 
 @pytest.mark.parametrize(("count", "shown"), [(16, 16), (17, 17), (40, 40), (41, 16)])
@@ -205,8 +206,8 @@ def test_a_report_does_not_go_among_other_things(report, four, trained, tmp_path
 def test_a_browser_sorts_the_table(report, write, tmp_path):
     _, path, _ = report(many(write, tmp_path / "d", 12))
     # each click leaves a copy of the table behind
-    click = "document.querySelectorAll('#images thead button')[1].click(); document.body.append("
-    click += "document.querySelector('#images').cloneNode(true));"
+    click = "document.querySelectorAll('#images thead button')[1].click(); document.body.insertAdjacentHTML("
+    click += "'beforeend', document.querySelector('#images').outerHTML.replace('id=', 'class='));"
     copy = tmp_path / "sorted.html"
     copy.write_text(f"{path.read_text('utf-8')}<script>{click * 2}</script>", "utf-8")
     dump = subprocess.run(
@@ -217,7 +218,7 @@ def test_a_browser_sorts_the_table(report, write, tmp_path):
         ],
         capture_output=True, text=True, timeout=60, check=True,
     ).stdout  # fmt: skip
-    up, down = re.findall(r'<table id="images">.*?</table>', dump, re.DOTALL)[1:]
+    up, down = re.findall(r'<table class="images">.*?</table>', dump, re.DOTALL)
     for table, direction in ((up, "ascending"), (down, "descending")):
         names = re.findall(r'<td class="break">images/i(\d+)', table)
         assert names == sorted(names, reverse=direction == "descending")
