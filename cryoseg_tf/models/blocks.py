@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import tensorflow as tf
 from keras import initializers, layers
 
 from ..config import ModelConfig
@@ -46,5 +47,34 @@ class Blocks:
         return initializers.GlorotUniform(seed=next(self._seeds))
 
 
+class FusedBatchNormalization(layers.BatchNormalization):
+    """Batch normalisation over all but the channels, as one operation.
+
+    Keras 3 writes the same out in a dozen elementwise ones, which took a quarter of each training
+    step on a CPU. Weights and results are those of ``keras.layers.BatchNormalization``, but that
+    the moving variance is of the unbiased kind.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        training = bool(training and self.trainable)
+        # parameters stay float32 under a mixed-precision policy, as the operation wants them
+        gamma, beta, mean, variance = (
+            tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        results = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=gamma,
+            offset=beta,
+            mean=tf.constant([]) if training else mean,
+            variance=tf.constant([]) if training else variance,
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            for moving, batch in ((self.moving_mean, results.batch_mean), (self.moving_variance, results.batch_variance)):
+                moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1.0 - self.momentum))
+        return results.y
+
+
 def _normalised(x: Any) -> Any:
-    return layers.ReLU()(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x))
+    return layers.ReLU()(FusedBatchNormalization(momentum=BATCH_NORM_MOMENTUM)(x))
