@@ -24,10 +24,10 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     use_threads()
-    from cryoseg_tf.data.pairs import read_annotated
-    from cryoseg_tf.data.pipeline import Images, examine, patches
+    from cryoseg_tf.data.pipeline import Images, patches
     from cryoseg_tf.training.callbacks import Schedule, learning_rates
-    from cryoseg_tf.training.fit import compiled, resolve
+    from cryoseg_tf.training.fit import compiled
+    from cryoseg_tf.training.survey import resolve, survey
 
     config = Config().replace(
         {
@@ -38,13 +38,11 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         write_phantom(Path(folder) / "data", images=12, test=0)
-        pairs = split(find_pairs(Path(folder) / "data", "train"), config.data).train
-        contract = resolve(config, *[[examine(read_annotated(p, config.data), _contract(config)) for p in pairs]] * 2)[
-            1
-        ]
-        facts = [examine(read_annotated(p, config.data), contract) for p in pairs]
+        pairs = split(find_pairs(Path(folder) / "data", "train"), config.data)
+        found = survey(pairs, config)
+        images = Images(pairs.train, config, resolve(config, found)[1])
         model = compiled(config)
-        batches = patches(Images(pairs, config, contract), facts, config)
+        batches = patches(images, found.train, config)
         x, y = (tensor.numpy() for tensor in next(iter(batches)))
         rates = Schedule(learning_rates(config.training, 10**6), 0)
 
@@ -69,12 +67,6 @@ def timed(work) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _contract(config: Config):
-    from cryoseg_tf.config import Contract
-
-    return Contract(classes=config.data.classes, percentiles=config.data.percentiles)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,9 +52,9 @@ def command(run: Path, data: Path, out: Path, pixel_size: float | None, threads:
     click.echo(f"{summary['images']} images; the report is {report}")
 
 
-def interval(scores: "dict[str, object]") -> str:
+def interval(scores: dict[str, Any]) -> str:
     """Write a mean with its interval, where it has them."""
-    mean, (low, high) = scores["mean"], scores["ci95"]  # type: ignore[misc]
+    mean, (low, high) = scores["mean"], scores["ci95"]
     if mean is None:
         return "not defined: nothing to find and nothing found"
     return f"{mean:.3f}" + (f"  (95% interval {low:.3f} to {high:.3f})" if low is not None else "")

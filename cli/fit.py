@@ -44,6 +44,7 @@ def command(
     config, minutes = requested(out, config_file, asked, minutes, resume)
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs, split
+    from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
     pairs = find_pairs(data, "train")
@@ -58,7 +59,8 @@ def command(
             callbacks=[reporter.fit_progress(config.training.batch_size)],
         )
     except KeyboardInterrupt:
-        click.echo(f"stopped; {out} can be used as it is, or go on with --resume", err=True)
+        usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "holds no model yet: go on"
+        click.echo(f"stopped; {out} {usable} with --resume", err=True)
         raise
     why = f"; stopped early: {result.stopped}" if result.stopped else ""
     click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")

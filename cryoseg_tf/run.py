@@ -152,6 +152,17 @@ class Run:
             raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
         return model
 
+    def claim(self, existing: Existing) -> None:
+        """Make sure that this folder may be written.
+
+        Raises:
+            RunError: If it holds something else, or a run that may not be touched.
+        """
+        if self.exists and existing == "refuse":
+            raise RunError(f"{self.path} is a run already: --resume goes on with it, --overwrite starts anew")
+        if self.path.exists() and not self.exists and (not self.path.is_dir() or _strangers(self.path)):
+            raise RunError(f"{self.path} exists and is not a run: choose another folder")
+
     @contextmanager
     def writing(self, requested: Config, minutes: float | None, existing: Existing) -> Iterator[RunInfo]:
         """Make the folder, or go on with it, and keep other processes and crashes from harming it.
@@ -160,7 +171,8 @@ class Run:
             RunError: If the folder is in use, holds something else, or exists and may not be
                 touched; or if a resumed run was begun with other settings.
         """
-        self._claim(existing)
+        self.claim(existing)
+        self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -169,27 +181,22 @@ class Run:
         handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.DEBUG)
-        level = log.level
+        level, abandoned = log.level, False
         log.setLevel(logging.DEBUG)  # for run.log; other handlers have levels of their own
         log.addHandler(handler)
         try:
             yield self._begin(requested, minutes, existing)
         except Exception:
             log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
+            abandoned = not (self.path / "config.yaml").exists()  # nothing was trained: leave no trace
             raise
         finally:
             log.removeHandler(handler)
             log.setLevel(level)
             handler.close()
             lock.release()
-
-    def _claim(self, existing: Existing) -> None:
-        foreign = self.path.exists() and not self.exists
-        if foreign and (not self.path.is_dir() or _strangers(self.path)):
-            raise RunError(f"{self.path} exists and is not a run: choose another folder")
-        if self.exists and existing == "refuse":
-            raise RunError(f"{self.path} is a run already: --resume goes on with it, --overwrite starts anew")
-        self.path.mkdir(parents=True, exist_ok=True)
+            if abandoned:
+                atomic.remove(self.path)
 
     def _begin(self, requested: Config, minutes: float | None, existing: Existing) -> RunInfo:
         if self.exists and existing == "resume":

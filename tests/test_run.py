@@ -60,6 +60,13 @@ def test_two_writers_exclude_each_other(tmp_path):
 
 
 def test_an_error_leaves_its_traceback_in_the_log(tmp_path):
-    with pytest.raises(RunError), Run(tmp_path / "run").writing(Config(), None, "refuse"):
+    with pytest.raises(RunError), Run(tmp_path / "run").writing(Config(), None, "refuse"):  # noqa: PT012
+        Config().save(tmp_path / "run" / "config.yaml")
         raise RunError("the reason")
     assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
+
+
+def test_an_error_before_training_leaves_nothing(tmp_path):
+    with pytest.raises(RunError), Run(tmp_path / "run").writing(Config(), None, "refuse"):
+        raise RunError("the reason")
+    assert list(tmp_path.iterdir()) == []

@@ -106,7 +106,7 @@ def evaluate(
     segmenter: Segmenter,
     pairs: Sequence[Pair],
     config: Config,
-    out: Path,
+    out: Path | str,
     *,
     pixel_size: float | None = None,
     known: Collection[str] = (),
@@ -135,6 +135,7 @@ def evaluate(
         )
     if not pairs:
         raise DataError("there is no annotated image to score")
+    out = Path(out)
     check_out(out)
     targets = destinations([pair.image for pair in pairs], out / OVERLAYS)
     seen, rows = frozenset(known), []

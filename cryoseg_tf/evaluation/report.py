@@ -50,13 +50,14 @@ STATUS = {
 }
 
 
-def write_report(evaluation: Evaluation, run: Run, out: Path) -> Path:
+def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
     """Write the summary, the table and the report; return the path of ``report.html``.
 
     Raises:
         DataError: If ``out`` holds something else.
         RunError: If the run cannot be read.
     """
+    out = Path(out)
     check_out(out)
     summary = evaluation.summary()
     page = render(evaluation, summary, run)

@@ -71,7 +71,10 @@ class FusedBatchNormalization(layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            for moving, batch in ((self.moving_mean, results.batch_mean), (self.moving_variance, results.batch_variance)):
+            for moving, batch in (
+                (self.moving_mean, results.batch_mean),
+                (self.moving_variance, results.batch_variance),
+            ):
                 moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1.0 - self.momentum))
         return results.y
 

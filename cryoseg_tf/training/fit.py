@@ -3,7 +3,6 @@
 import importlib.metadata
 import logging
 import platform
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from typing import Any
 
 import keras
 
-from ..config import Config, Contract, channels
-from ..data.pairs import Pair, read_annotated
-from ..data.pipeline import Facts, Images, examine, patches, validation_windows
-from ..data.preprocess import model_shape
+from ..config import Config, channels
+from ..data.pipeline import Images, patches, validation_windows
 from ..data.splits import Split
-from ..errors import DataError, RunError
+from ..errors import RunError
 from ..io import atomic
 from ..models.losses import LOSSES
 from ..models.metrics import MeanDice
@@ -27,11 +24,9 @@ from .callbacks import Checkpoints, Schedule, learning_rates, save_model, write_
 from .planning import SAFETY, START_UP, Timing, plan, time_training
 from .state import Progress, load_state
 from .strategy import device, use_threads
+from .survey import Survey, resolve, survey
 
 log = logging.getLogger(__name__)
-
-PIXEL_SIZE_MARGIN = (0.25, 2.0)
-"""Images may be this much finer or coarser than any training image."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +71,13 @@ def fit(
     architecture(config.model)
     use_threads()
     folder = Run(run)
+    folder.claim(existing)  # before the images are read: a refusal should not wait for that
+    log.info("reading %d annotated images", len(split.train) + len(split.validation))
+    found = survey(split, config)
     with folder.writing(config, minutes, existing) as info:
         if info.status == "finished":
             return _result(folder, load_progress(folder))
-        training = Training(folder, info, split, started)
+        training = Training(folder, info, split, found, started)
         try:
             return training.run_to_the_end(callbacks)
         except KeyboardInterrupt:
@@ -94,27 +92,20 @@ def load_progress(run: Run) -> Progress:
 
 
 class Training:
-    """One training, from reading the images to the finished run."""
+    """One training, from what was found about the images to the finished run."""
 
-    def __init__(self, run: Run, info: RunInfo, split: Split, started: float) -> None:
-        self.run, self.minutes = run, info.minutes
-        log.info("reading %d annotated images", len(split.train) + len(split.validation))
-        requested = info.requested
-        percentiles = Contract(classes=requested.data.classes, percentiles=requested.data.percentiles)
-        self.train = [examine(read_annotated(p, requested.data), percentiles) for p in split.train]
-        self.validation = [examine(read_annotated(p, requested.data), percentiles) for p in split.validation]
-        files = _hashes(split)
+    def __init__(self, run: Run, info: RunInfo, split: Split, found: Survey, started: float) -> None:
+        self.run, self.minutes, self.found = run, info.minutes, found
         begun = (run.path / "config.yaml").is_file()
         if begun:
             self.config, self.contract = run.config, run.contract
-            _check_unchanged(run, files)
+            _check_unchanged(run, found.files)
         else:
-            _check_foreground(self.train + self.validation, requested)
-            self.config, self.contract = resolve(requested, self.train, self.validation)
+            self.config, self.contract = resolve(info.requested, found)
         self.sets = [Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)]
         self.model = compiled(self.config)
         if not begun:
-            self._fix(split, files, started)
+            self._fix(split, started)
         self.progress = Progress()
         if (run.path / "state" / "last.npz").is_file():
             self.progress = load_state(run.path / "state" / "last.npz", self.model)
@@ -129,11 +120,11 @@ class Training:
             done = progress.epoch * steps
             deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
             self.model.fit(
-                patches(self.sets[0], self.train, config, done * config.training.batch_size),
+                patches(self.sets[0], self.found.train, config, done * config.training.batch_size),
                 steps_per_epoch=steps,
                 initial_epoch=progress.epoch,
                 epochs=config.training.epochs,
-                validation_data=validation_windows(self.sets[1], self.validation, config),
+                validation_data=validation_windows(self.sets[1], self.found.validation, config),
                 shuffle=False,  # the pipeline does it
                 verbose=0,
                 callbacks=[
@@ -157,27 +148,27 @@ class Training:
         )
 
     def _steps(self) -> int:
-        count = self.config.data.patches_per_image * len(self.train)
+        count = self.config.data.patches_per_image * len(self.found.train)
         return -(-count // self.config.training.batch_size)
 
-    def _fix(self, split: Split, files: dict[str, str], started: float) -> None:
+    def _fix(self, split: Split, started: float) -> None:
         """Write down, before the first step, all that the training will depend on."""
         if self.minutes:
             timing = self._time()
             left = self.minutes * 60 * SAFETY - START_UP - (time.monotonic() - started)
-            self.config = plan(self.config, timing, left, len(self.train))
+            self.config = plan(self.config, timing, left, len(self.found.train))
             for images in self.sets:
                 images.config = self.config
             epochs, each = self.config.training.epochs, self.config.data.patches_per_image
             log.info(
                 "%.0f ms a step: %d epochs of %d patches fit in %g minutes",
-                timing.step * 1e3, epochs, each * len(self.train), self.minutes,
+                timing.step * 1e3, epochs, each * len(self.found.train), self.minutes,
             )  # fmt: skip
         atomic.write_json(
             self.run.path / "split.json",
             {"train": [p.name for p in split.train], "validation": [p.name for p in split.validation]},
         )
-        atomic.write_json(self.run.path / "environment.json", environment(self.config, files))
+        atomic.write_json(self.run.path / "environment.json", environment(self.config, self.found.files))
         self.run.update(contract=self.contract)
         with atomic.written(self.run.path / "config.yaml") as part:  # the last: it says that all is fixed
             self.config.save(part)
@@ -186,52 +177,10 @@ class Training:
         log.info("timing the first steps")
         return time_training(
             self.model,
-            patches(self.sets[0], self.train, self.config),
-            validation_windows(self.sets[1], self.validation, self.config),
+            patches(self.sets[0], self.found.train, self.config),
+            validation_windows(self.sets[1], self.found.validation, self.config),
             self.run,
         )
-
-
-def resolve(config: Config, train: Sequence[Facts], validation: Sequence[Facts]) -> tuple[Config, Contract]:
-    """Fill in what follows from the images: the scale, the patch size, the contract."""
-    facts = [*train, *validation]
-    sizes = [f.pixel_size for f in facts]
-    scale, target = config.data.scale, config.data.pixel_size
-    if scale == "auto":
-        scale = "pixel_size" if all(sizes) else "none"
-    if scale == "pixel_size":
-        if not all(sizes):
-            raise DataError(
-                f"data.scale is pixel_size, but {sizes.count(None)} of {len(sizes)} images have none: "
-                "set data.scale to none"
-            )
-        target = target or statistics.median(f.pixel_size for f in train if f.pixel_size)
-    known = [s for s in sizes if s]
-    contract = Contract(
-        classes=config.data.classes,
-        scale=scale,
-        pixel_size=target if scale == "pixel_size" else None,
-        pixel_size_range=(
-            (min(known) * PIXEL_SIZE_MARGIN[0], max(known) * PIXEL_SIZE_MARGIN[1]) if scale == "pixel_size" else None
-        ),
-        shape=config.data.shape if scale == "shape" else None,
-        percentiles=config.data.percentiles,
-        minimum_contrast=min(f.contrast for f in facts),
-    )
-    shapes = [model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy() for f in train]
-    patch = config.data.patch or patch_side([int(min(s)) for s in shapes], config.model.stride)
-    settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
-    return config.replace(settings), contract
-
-
-def patch_side(sides: Sequence[int], stride: int) -> int:
-    """Choose the patch: half the images' typical shorter side, as the thesis did, within 128 to 256.
-
-    Images shorter than 128 are taken whole. The result is a multiple of ``stride``.
-    """
-    side = statistics.median(sides)
-    chosen = min(max(side / 2, 128), 256, side)
-    return max(1, round(-(-chosen // stride))) * stride
 
 
 def compiled(config: Config) -> keras.Model:
@@ -260,25 +209,11 @@ def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _hashes(split: Split) -> dict[str, str]:
-    pairs: list[Pair] = sorted([*split.train, *split.validation])
-    files = {}
-    for pair in pairs:
-        files[pair.name] = atomic.sha256(pair.image)
-        files[f"{pair.name} mask"] = atomic.sha256(pair.mask)
-    return files
-
-
 def _check_unchanged(run: Run, files: dict[str, str]) -> None:
     before = run.environment().get("files", {})
     changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
     if changed:
         raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")
-
-
-def _check_foreground(facts: Sequence[Facts], config: Config) -> None:
-    if not any(f.foreground for f in facts):
-        raise DataError(f"no mask holds any {' or '.join(config.data.classes[1:])}: there is nothing to learn")
 
 
 def _result(run: Run, progress: Progress) -> FitResult:

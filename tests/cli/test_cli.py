@@ -82,7 +82,14 @@ def test_wrong_data_is_one_line_and_leaves_no_run(cli, data, tmp_path, spoil):
     assert WRONG_DATA[spoil] in result.stderr
     assert result.stderr.count("\n") <= 3
     assert "Traceback" not in result.stderr
-    assert not (tmp_path / "run" / "model.keras").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_data_does_not_cost_an_earlier_run(cli, data, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    cut_image(data)
+    assert cli("fit", data, "--out", run, "--overwrite").exit_code == 2
+    assert (run / "model.keras").read_bytes() == (trained / "model.keras").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ def test_wrong_settings_are_one_line(cli, data, tmp_path, words, message):
     result = cli("fit", data, "--out", tmp_path / "run", *words)
     assert result.exit_code == 2
     assert message in result.stderr
-    assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "model.keras").exists()
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("words", [["segment", "RUN", "DATA/images", "--out", "OUT"],

@@ -157,7 +157,7 @@ def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
     for mask in (data / "masks").iterdir():
         Image.new("L", (64, 64)).save(mask)
     config = Config().replace(tiny)
-    with pytest.raises(DataError, match="no mask holds any cell"):
+    with pytest.raises(DataError, match="holds any cell: there is nothing to learn"):
         fit(config, split(find_pairs(data), config.data), tmp_path / "run")
 
 

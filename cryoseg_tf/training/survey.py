@@ -1,0 +1,90 @@
+"""Look at the images first, and fix what follows from them: scale, patch size, contract."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import Config, Contract
+from ..data.pairs import Pair, read_annotated
+from ..data.pipeline import Facts, examine
+from ..data.preprocess import model_shape
+from ..data.splits import Split
+from ..errors import DataError
+from ..io import atomic
+
+PIXEL_SIZE_MARGIN = (0.25, 2.0)
+"""Images may be this much finer or coarser than any training image."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What was found about the images of a split, in its order, and the SHA-256 of each file by name."""
+
+    train: list[Facts]
+    validation: list[Facts]
+    files: dict[str, str]
+
+
+def survey(split: Split, config: Config) -> Survey:
+    """Read every image and mask once.
+
+    Raises:
+        ImageError: If one cannot be used.
+        DataError: If no mask holds any foreground.
+    """
+    contract = Contract(classes=config.data.classes, percentiles=config.data.percentiles)
+
+    def facts(pairs: Sequence[Pair]) -> list[Facts]:
+        return [examine(read_annotated(pair, config.data), contract) for pair in pairs]
+
+    train, validation = facts(split.train), facts(split.validation)
+    if not any(f.foreground for f in train):
+        names = " or ".join(config.data.classes[1:])
+        raise DataError(f"no mask of the {len(train)} training images holds any {names}: there is nothing to learn")
+    files = {}
+    for pair in sorted([*split.train, *split.validation]):
+        files[pair.name] = atomic.sha256(pair.image)
+        files[f"{pair.name} mask"] = atomic.sha256(pair.mask)
+    return Survey(train, validation, files)
+
+
+def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
+    """Fill in what follows from the images: the scale, the patch size, the contract."""
+    facts = [*found.train, *found.validation]
+    sizes = [f.pixel_size for f in facts]
+    scale, target = config.data.scale, config.data.pixel_size
+    if scale == "auto":
+        scale = "pixel_size" if all(sizes) else "none"
+    if scale == "pixel_size":
+        if not all(sizes):
+            raise DataError(
+                f"data.scale is pixel_size, but {sizes.count(None)} of {len(sizes)} images have none: "
+                "set data.scale to none"
+            )
+        target = target or statistics.median(f.pixel_size for f in found.train if f.pixel_size)
+    known = [s for s in sizes if s]
+    contract = Contract(
+        classes=config.data.classes,
+        scale=scale,
+        pixel_size=target if scale == "pixel_size" else None,
+        pixel_size_range=(
+            (min(known) * PIXEL_SIZE_MARGIN[0], max(known) * PIXEL_SIZE_MARGIN[1]) if scale == "pixel_size" else None
+        ),
+        shape=config.data.shape if scale == "shape" else None,
+        percentiles=config.data.percentiles,
+        minimum_contrast=min(f.contrast for f in facts),
+    )
+    shapes = [model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy() for f in found.train]
+    patch = config.data.patch or patch_side([int(min(s)) for s in shapes], config.model.stride)
+    settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
+    return config.replace(settings), contract
+
+
+def patch_side(sides: Sequence[int], stride: int) -> int:
+    """Choose the patch: half the images' typical shorter side, as the thesis did, within 128 to 256.
+
+    Images shorter than 128 are taken whole. The result is a multiple of ``stride``.
+    """
+    side = statistics.median(sides)
+    chosen = min(max(side / 2, 128), 256, side)
+    return max(1, round(-(-chosen // stride))) * stride
