@@ -10,7 +10,7 @@ import click
 from . import options
 
 MARK = ".cryoseg-demo"
-MINUTES = 1.75
+MINUTES = 2.5
 
 
 @click.command("demo")

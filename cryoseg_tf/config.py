@@ -90,7 +90,7 @@ class TrainingConfig(Branch):
 
     loss: Literal["dice"] = "dice"
     optimizer: Literal["adamw"] = "adamw"
-    learning_rate: float = Field(1e-3, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(4e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
     schedule: Literal["cosine", "constant"] = "cosine"
     batch_size: int = Field(8, ge=1)

@@ -115,6 +115,7 @@ class Training:
         """Train what is left, and mark the run as finished."""
         config, progress = self.config, self.progress
         write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
+        self.run.update(status="running")  # a resumed run may say that it was interrupted
         steps = self._steps()
         if progress.epoch < config.training.epochs and not progress.stopped:
             done = progress.epoch * steps
