@@ -46,6 +46,8 @@ def find_pairs(folder: Path | str, part: str | None = None) -> list[Pair]:
         parts = [root / part]
     elif not parts or (root / "images").is_dir():
         parts = [root]
+    elif part == "train":
+        raise DataError(f"{root} has test/ but no train/: images to test on are not for training")
     pairs = [pair for place in parts for pair in _pairs_in(place, root)]
     if not pairs:
         raise DataError(f"{root / 'images'} holds no image ({', '.join(sorted(SUFFIXES))})")

@@ -21,6 +21,12 @@ def test_train_and_test_are_told_apart(tmp_path, make_pairs):
     assert len(find_pairs(tmp_path)) == 5
 
 
+def test_images_to_test_on_are_not_trained_on(tmp_path, make_pairs):
+    make_pairs(tmp_path / "test", 2)
+    with pytest.raises(DataError, match="no train/"):
+        find_pairs(tmp_path, "train")
+
+
 def test_without_a_test_folder_all_are_taken(data):
     assert find_pairs(data, "test") == find_pairs(data)
 
