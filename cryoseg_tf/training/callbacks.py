@@ -77,8 +77,8 @@ class Checkpoints(keras.callbacks.Callback):
         rate = float(self.model.optimizer.learning_rate)
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
         if dice > progress.best_dice:
-            progress.best_dice, progress.best_epoch = dice, epoch + 1
             save_model(self.run, self.model)
+            progress.best_dice, progress.best_epoch = dice, epoch + 1
         patience = self.config.patience
         if patience and progress.epoch - progress.best_epoch >= patience:
             progress.stopped = f"validation Dice has not risen for {patience} epochs"
