@@ -34,15 +34,15 @@ def test_tiled_equals_whole(predictor, shape, scale):
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
 
 
-def test_a_shift_by_the_stride_shifts_the_mask(predictor):
-    pixels = random((160, 160)).pixels
-    whole = Segmenter(predictor, CONTRACT).segment(Micrograph(pixels), probabilities=True).probabilities
-    # the same statistics: the border that is cut holds no extremes
-    padded = np.pad(pixels, ((4, 0), (8, 0)), mode="edge")
-    moved = Segmenter(predictor, CONTRACT).segment(Micrograph(padded), probabilities=True).probabilities
+def test_a_shift_by_the_stride_shifts_the_probabilities(predictor):
+    # two values alone: the percentiles, and so the normalisation, stay when rows are added
+    pixels = np.random.default_rng(0).choice(np.array([10, 200], np.uint8), (160, 160))
+    moved = np.pad(pixels, ((4, 0), (8, 0)), mode="edge")
+    before, after = (
+        Segmenter(predictor, CONTRACT).segment(Micrograph(p), probabilities=True).probabilities for p in (pixels, moved)
+    )
     halo = predictor.halo
-    if np.percentile(padded, 99.8) == np.percentile(pixels, 99.8):
-        np.testing.assert_allclose(moved[4 + halo :, 8 + halo :], whole[halo:, halo:], atol=1e-3)
+    np.testing.assert_allclose(after[4 + halo :, 8 + halo :], before[halo:, halo:], atol=1e-5)
 
 
 def test_gain_and_offset_change_no_mask(trained):
