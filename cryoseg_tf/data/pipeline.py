@@ -141,12 +141,9 @@ def patches(images: Images, facts: Sequence[Facts], config: Config, start: int =
             both = flips_and_turns(both, seed + tf.constant([0, 2**40], tf.int64))
         return both[..., :1], tf.cast(both[..., 1:], tf.uint8)
 
-    options = tf.data.Options()
-    # threads of its own: training's inter-op pool has a single one (see training.strategy)
-    options.threading.private_threadpool_size = 2
     numbers = tf.data.Dataset.counter(start)
     mapped = numbers.map(patch, num_parallel_calls=2, deterministic=True)
-    return mapped.batch(config.training.batch_size, drop_remainder=True).prefetch(2).with_options(options)
+    return mapped.batch(config.training.batch_size, drop_remainder=True).prefetch(2).with_options(_options())
 
 
 def validation_windows(images: Images, facts: Sequence[Facts], config: Config) -> tf.data.Dataset:
@@ -168,7 +165,16 @@ def validation_windows(images: Images, facts: Sequence[Facts], config: Config) -
             yield pixels[None, :, :, None], mask[None, :, :, None]
 
     dataset = tf.data.Dataset.from_generator(windows, output_signature=spec)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(places)))
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(places))).with_options(_options())
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # nothing here is left to tune, and the tuner's thread wakes only after up to 5 s when an iterator ends
+    options.autotune.enabled = False
+    # threads of its own: training's inter-op pool has a single one (see training.strategy)
+    options.threading.private_threadpool_size = 2
+    return options
 
 
 def _pieces(length: int, stride: int) -> list[tuple[int, int]]:
