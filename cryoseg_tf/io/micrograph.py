@@ -1,6 +1,5 @@
 """Read any supported image file as a ``Micrograph``, in the file's own bit depth."""
 
-import io
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tifffile
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
 from ..errors import ImageError
-from .vendor import imagej_pixel_size
+from . import mrc, picture, tiff
+from .databar import bar_rows
+from .units import SQUARE
+from .vendor import Metadata
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg"})
-MAXIMUM_PIXELS = 2**32
-Image.MAX_IMAGE_PIXELS = None  # a grid montage is no bomb; the declared size is checked here instead
+SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".mrc"})
 
 Pixels = npt.NDArray[Any]
 
@@ -28,51 +27,65 @@ class Micrograph:
     """One image as the detector gave it.
 
     Attributes:
-        pixels: ``(height, width)`` in the file's own dtype.
+        pixels: ``(height, width)`` in the file's own dtype, without data bar.
         pixel_size: Side of a (square) pixel in nm, or None where it is unknown.
         source: The file.
         metadata: What else the file says.
+        data_bar: Rows that were cropped off the bottom: the file's image is that much higher.
     """
 
     pixels: Pixels
     pixel_size: float | None = None
     source: Path | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
+    data_bar: int = 0
 
 
-def read_micrograph(path: Path | str) -> Micrograph:
-    """Read a TIFF, PNG or JPEG image of one gray channel.
+def read_micrograph(path: Path | str, *, pixel_size: float | None = None, data_bar: int | None = None) -> Micrograph:
+    """Read an image of one gray channel: TIFF, PNG, JPEG, BMP or MRC.
+
+    Args:
+        path: The file.
+        pixel_size: In nm, for a file that does not say or whose statement cannot be used; where it
+            can, they must agree within 1 %.
+        data_bar: Rows of data bar at the bottom, to be cropped; see ``bar_rows``.
 
     Raises:
-        ImageError: If the file is missing, unreadable, truncated, not gray, or has no pixels.
+        ImageError: If the file is missing, unreadable, truncated, not gray, has no pixels, or says
+            of pixel size or data bar what cannot be or what is not asked for.
     """
     path = Path(path)
-    pixels, pixel_size = read_pixels(path)
-    return Micrograph(_gray(pixels, path), pixel_size, path)
+    stored, metadata = read_pixels(path)
+    pixels = _gray(stored, path)
+    rows = bar_rows(metadata, pixels.shape, data_bar, path)
+    size = _pixel_size(metadata, pixel_size, path)
+    return Micrograph(pixels[: len(pixels) - rows], size, path, metadata, rows)
 
 
-def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, float | None]:
-    """Return a file's pixels as stored and its pixel size in nm or None.
+def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
+    """Return a file's pixels as stored, in native byte order, and its metadata.
 
     Args:
         path: The file.
         indices: Return a palette image's indices, as masks need, instead of its colours.
+
+    Raises:
+        ImageError: If the file is missing, unreadable or damaged.
     """
     try:
         with path.open("rb") as file:
-            magic = file.read(4)
+            start = file.read(mrc.HEADER)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
-    if not magic:
+    if not start:
         raise ImageError(f"{path} is empty")
     try:
-        if magic[:2] in (b"II", b"MM"):
-            return _read_tiff(path, indices)
-        return _read_picture(path, indices), None
+        pixels, metadata = _decoded(path, start, indices)
+        return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata
     except MemoryError:
         raise ImageError(f"{path} needs more memory than there is") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not a TIFF, PNG or JPEG image") from None
+        raise ImageError(f"{path} is not a TIFF, PNG, JPEG, BMP or MRC image") from None
     except ImageError:
         raise
     except Exception as error:  # decoders raise what they like on damaged bytes
@@ -80,52 +93,33 @@ def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, float | None
         raise ImageError(f"{path} is damaged or of an unknown kind: {reason}") from None
 
 
-def _read_tiff(path: Path, indices: bool) -> tuple[Pixels, float | None]:
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
-        if len(tiff.pages) > 1:
-            log.warning("%s has %d pages: only the first is used", path, len(tiff.pages))
-        _check_size(page.shape, path)
-        _check_complete(page, path)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:
-            raise ImageError(f"{path} is a palette TIFF: export it as gray")
-        return np.asarray(page.asarray()), imagej_pixel_size(tiff)
+def _decoded(path: Path, start: bytes, indices: bool) -> tuple[Pixels, Metadata]:
+    if start[:4] in tiff.MAGIC:
+        return tiff.read_tiff(path, indices)
+    if mrc.is_mrc(path, start):
+        return mrc.read_mrc(path)
+    return picture.read_picture(path, indices), Metadata()
 
 
-def _check_complete(page: Any, path: Path) -> None:
-    """Refuse missing strips or tiles: tifffile would fill them with zeros, without a word."""
-    size = path.stat().st_size
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    if not ends or min(page.databytecounts) == 0 or max(ends) > size:
-        raise ImageError(f"{path} is truncated: its pixels should end at byte {max(ends, default=0)} of {size}")
-
-
-def _read_picture(path: Path, indices: bool) -> Pixels:
-    content = path.read_bytes()
-    with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as picture:
-        _check_size(picture.size, path)
-        # PNG header: bit depth, then colour type; Pillow would cut 16-bit colour down to 8 bit
-        if picture.format == "PNG" and content[24] == 16 and content[25] != 0:
-            raise ImageError(f"{path} is a 16-bit PNG in colour or with alpha: export it as plain gray")
-        if picture.mode in ("P", "PA") and not indices:
-            return np.asarray(picture.convert("RGB"))
-        return np.asarray(picture.convert("L") if picture.mode == "LA" else picture)
-
-
-def _check_size(shape: tuple[int, ...], path: Path) -> None:
-    count = 1
-    for side in shape:
-        count *= side
-    if not 0 < count <= MAXIMUM_PIXELS:
-        raise ImageError(f"{path} declares {'x'.join(map(str, shape))} pixels: between 1 and 2**32 can be read")
+def _pixel_size(metadata: Metadata, asked: float | None, path: Path) -> float | None:
+    stated = metadata.pixel_size
+    if metadata.problem:
+        if asked is None:
+            raise ImageError(f"{path}: {metadata.problem}; give the right one as --pixel-size")
+        log.warning("%s: %s; taken is --pixel-size %g", path, metadata.problem, asked)
+    if asked is not None and stated is not None and abs(stated - asked) > SQUARE * asked:
+        raise ImageError(f"{path} says its pixel size is {stated:g} nm, but --pixel-size says {asked:g}")
+    return stated if asked is None else asked
 
 
 def _gray(pixels: Pixels, path: Path) -> Pixels:
     if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
-        colours = pixels[..., :3]
-        if not np.array_equal(colours, np.broadcast_to(colours[..., :1], colours.shape)):
-            raise ImageError(f"{path} is in colour: a micrograph has one gray channel; export it as gray")
-        pixels = colours[..., 0]
+        first = pixels[..., 0]
+        if any(not np.array_equal(first, pixels[..., other]) for other in (1, 2)):
+            raise ImageError(
+                f"{path} is in colour: a micrograph has one gray channel; export it as gray, without drawings on it"
+            )
+        pixels = first
     if pixels.ndim != 2:
         raise ImageError(f"{path} has shape {pixels.shape}: a micrograph is one gray image of height x width")
     if pixels.dtype.kind not in "buif":

@@ -7,7 +7,7 @@ from scipy import ndimage
 from cryoseg_tf.data.pairs import find_pairs
 from cryoseg_tf.data.phantom import render, write_phantom
 from cryoseg_tf.errors import ConfigError, DataError
-from cryoseg_tf.io.vendor import imagej_pixel_size
+from cryoseg_tf.io.vendor import read_metadata
 
 SEEDS = range(8)
 
@@ -179,7 +179,7 @@ def test_files_keep_depth_pixel_size_and_mask(folder):
     for pair in find_pairs(folder, "train"):
         with tifffile.TiffFile(pair.image) as tiff:
             image = tiff.asarray()
-            assert imagej_pixel_size(tiff) == pytest.approx(123.4, rel=1e-3)
+            assert read_metadata(tiff).pixel_size == pytest.approx(123.4, rel=1e-3)
         mask = np.asarray(Image.open(pair.mask))
         drawn, drawn_mask = render((5, 0, len(depths)), 96, 123.4, bits=8 * image.itemsize)
         np.testing.assert_array_equal(image, drawn)
@@ -193,7 +193,7 @@ def test_files_keep_depth_pixel_size_and_mask(folder):
 def test_pixel_size_reads_back(tmp_path, pixel_size):
     [path] = write_phantom(tmp_path / "out", images=1, test=0, size=64, pixel_size=pixel_size)
     with tifffile.TiffFile(path) as tiff:
-        assert imagej_pixel_size(tiff) == pytest.approx(pixel_size, rel=1e-3)
+        assert read_metadata(tiff).pixel_size == pytest.approx(pixel_size, rel=1e-3)
 
 
 def test_files_repeat_byte_for_byte_and_do_not_depend_on_the_count(folder, tmp_path):

@@ -1,0 +1,143 @@
+"""Read the first image of a TIFF, of any compression that microscopes and their users write."""
+
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+from tifffile import COMPRESSION, PHOTOMETRIC
+
+from ..errors import ImageError
+from .limits import FREE, check_expansion, check_size
+from .vendor import Metadata, read_metadata
+
+log = logging.getLogger(__name__)
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_EXPANSION = {
+    COMPRESSION.NONE: 1,
+    COMPRESSION.LZW: 4096,
+    COMPRESSION.ADOBE_DEFLATE: 1100,
+    COMPRESSION.DEFLATE: 1100,
+    COMPRESSION.PACKBITS: 128,
+    COMPRESSION.ZSTD: 40_000,
+    COMPRESSION.ZSTD_DEPRECATED: 40_000,
+    COMPRESSION.JPEG: 1100,
+}
+"""The compressions that are read, with the bytes that one byte can become."""
+
+_COLOURS = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
+_JPEG_HEADER = 2**16  # bytes in which a strip must tell its size
+
+
+def read_tiff(path: Path, indices: bool) -> tuple[npt.NDArray[Any], Metadata]:
+    """Return the pixels of the first page, ``(height, width)`` or with colours last, and its metadata.
+
+    Where white is 0 (MinIsWhite) the values are turned, so that larger is brighter: v becomes
+    2**bits - 1 - v for unsigned integers, -1 - v for signed ones, the image's maximum - v for
+    floating point, and not v for single bits.
+
+    Args:
+        path: The file.
+        indices: Return the stored values, as masks need, instead of a palette's colours or turned ones.
+    """
+    with tifffile.TiffFile(path) as tiff:
+        page: Any = tiff.pages.first
+        count = max(len(tiff.pages), int((tiff.imagej_metadata or {}).get("images", 1)) if tiff.is_imagej else 1)
+        if count > 1:
+            log.warning("%s has %d pages: only the first is used", path, count)
+        _check(page, path)
+        pixels = np.asarray(page.asarray())
+        if "S" in page.axes:
+            pixels = np.moveaxis(pixels, page.axes.index("S"), -1)
+            if page.photometric in (PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK):
+                pixels = pixels[..., 0]  # the rest is alpha
+        if not indices:
+            pixels = _meant(pixels, page, path)
+        return pixels, read_metadata(tiff)
+
+
+def _check(page: Any, path: Path) -> None:
+    """Refuse what cannot be read or does not fit into the file, before anything is decoded."""
+    check_size(page.shape, path)
+    if page.compression not in _EXPANSION:
+        name = getattr(page.compression, "name", page.compression)
+        raise ImageError(f"{path} has TIFF compression {name}: save it with LZW, deflate, Zstd, JPEG or none")
+    jpeg = page.compression == COMPRESSION.JPEG
+    if page.photometric not in _COLOURS and not (jpeg and page.photometric == PHOTOMETRIC.YCBCR):
+        name = getattr(page.photometric, "name", page.photometric)
+        raise ImageError(f"{path} has TIFF colours of kind {name}: export it as gray")
+    size = path.stat().st_size
+    _check_complete(page, path, size)
+    bits = page.bitspersample if isinstance(page.bitspersample, int) else 8
+    check_expansion(page.size * bits // 8, size, path, _EXPANSION[page.compression])
+    tile, image = math.prod(page.chunks) * page.dtype.itemsize, page.size * page.dtype.itemsize
+    if tile > max(FREE, 4 * image):
+        shape = "x".join(map(str, page.chunks))
+        raise ImageError(f"{path} declares tiles of {shape} for {image} bytes of image: it is damaged")
+    if jpeg:
+        _check_jpeg(page, path)
+
+
+def _check_complete(page: Any, path: Path, size: int) -> None:
+    """Refuse missing strips or tiles: tifffile would fill them with zeros, without a word."""
+    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    expected = math.prod(-(-side // part) for side, part in zip(page.shape, page.chunks, strict=True))
+    if len(ends) < expected or min(page.databytecounts) == 0 or max(ends) > size:
+        raise ImageError(f"{path} is truncated: its pixels should end at byte {max(ends, default=0)} of {size}")
+
+
+def _check_jpeg(page: Any, path: Path) -> None:
+    """Refuse strips whose own header declares more than a strip: decoders believe that header."""
+    file = page.parent.filehandle
+    allowed = page.chunks[page.axes.index("Y")] * page.chunks[page.axes.index("X")]
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.seek(offset)
+        sides = _jpeg_sides(file.read(min(count, _JPEG_HEADER)))
+        # a decoder works in blocks of up to 64 x 64
+        if sides is None or sides[0] * sides[1] > max(allowed, 4096):
+            raise ImageError(
+                f"{path} holds a JPEG strip at byte {offset} that is not of the declared size: it is damaged"
+            )
+
+
+def _jpeg_sides(data: bytes) -> tuple[int, int] | None:
+    """Return height and width in a JPEG's frame header; None if there is none."""
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(data[at + 5 : at + 7], "big"), int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def _meant(pixels: npt.NDArray[Any], page: Any, path: Path) -> npt.NDArray[Any]:
+    """Turn stored values into brightness."""
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return _mapped(pixels, page.colormap, path)
+    # tifffile gives 0, which is MinIsWhite, also where the tag is missing
+    if page.photometric != PHOTOMETRIC.MINISWHITE or "PhotometricInterpretation" not in page.tags:
+        return pixels
+    if pixels.dtype.kind == "u":
+        return np.subtract(2**page.bitspersample - 1, pixels, dtype=pixels.dtype)
+    if pixels.dtype.kind == "f":
+        return np.asarray(np.nanmax(pixels) - pixels)
+    return ~pixels
+
+
+def _mapped(pixels: npt.NDArray[Any], palette: npt.NDArray[Any] | None, path: Path) -> npt.NDArray[Any]:
+    """Look values up in a palette of shape ``(3, n)``; the result has colours last, in 8 bit where that holds them."""
+    if palette is None or pixels.max() >= palette.shape[1]:
+        raise ImageError(f"{path} is a palette TIFF without a colour for each value: export it as gray")
+    # 16-bit palettes hold 8-bit values as v * 257 or v * 256, or, against the standard, as v
+    for factor in (257, 256, 1):
+        small = palette // factor
+        if (small * factor == palette).all() and small.max() < 256:
+            palette = small.astype(np.uint8)
+            break
+    return np.moveaxis(palette[:, pixels], 0, -1)
