@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 @click.argument("data", type=options.DATA)
 @options.config_file
 @options.settings
+@options.pixel_size
+@options.data_bar
 @options.threads
 @options.as_json
 def command(
-    data: Path, config_file: Path | None, settings: dict[str, object], threads: int | None, as_json: bool
+    data: Path,
+    config_file: Path | None,
+    settings: dict[str, Any],
+    pixel_size: float | None,
+    data_bar: int | None,
+    threads: int | None,
+    as_json: bool,
 ) -> None:
     """Look at the annotated micrographs in DATA and say what would spoil training.
 
@@ -33,7 +41,7 @@ def command(
     from . import reporter
 
     reporter.start(tensorflow=False)
-    config = options.resolve(config_file, settings)
+    config = options.resolve(config_file, options.about_images(pixel_size, data_bar) | settings)
     pairs = find_pairs(data)
     findings = list(reporter.track(check(pairs, config.data), len(pairs), "checking"))
     bad = [f for f in findings if f.error]

@@ -14,16 +14,26 @@ from . import options
 @click.argument("data", type=options.DATA)
 @options.output(help="The folder for report.html, scores.csv and summary.json.")
 @options.pixel_size
+@options.data_bar
 @options.threads
 @options.as_json
-def command(run: Path, data: Path, out: Path, pixel_size: float | None, threads: int | None, as_json: bool) -> None:
+def command(
+    run: Path,
+    data: Path,
+    out: Path,
+    pixel_size: float | None,
+    data_bar: int | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Score the model of RUN on the annotated micrographs in DATA (in DATA/test, if there is one)."""
     from cryoseg_tf.run import Run
 
     from . import reporter
 
     folder = Run(run)
-    config = folder.config
+    asked = options.about_images(pixel_size, data_bar)
+    config = folder.config.replace({name: value for name, value in asked.items() if value is not None})
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
     from cryoseg_tf.evaluation import evaluate, write_report
@@ -36,7 +46,6 @@ def command(run: Path, data: Path, out: Path, pixel_size: float | None, threads:
             pairs,
             config,
             out,
-            pixel_size=pixel_size,
             known=set(folder.environment()["files"].values()),
             progress=progress,
         )

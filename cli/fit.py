@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 @options.output(help="The run folder to write.")
 @options.config_file
 @options.settings
+@options.pixel_size
+@options.data_bar
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
@@ -27,6 +29,8 @@ def command(
     out: Path,
     config_file: Path | None,
     settings: dict[str, Any],
+    pixel_size: float | None,
+    data_bar: int | None,
     epochs: int | None,
     minutes: float | None,
     resume: bool,
@@ -40,7 +44,7 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     from . import reporter
 
-    asked = {"training.epochs": epochs, **settings}
+    asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar), **settings}
     config, minutes = requested(out, config_file, asked, minutes, resume)
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs, split

@@ -16,6 +16,7 @@ from cryoseg_tf.errors import CryoSegError
 COMMANDS = {
     "demo": "Run everything once on a phantom: data, fit, evaluate, segment, export, report.",
     "phantom": "Write synthetic annotated micrographs.",
+    "info": "Say what image files state about themselves: size, pixel size, data bar, stage, beam.",
     "check": "Look at annotated micrographs and say what would spoil training.",
     "fit": "Train a U-Net on annotated micrographs.",
     "evaluate": "Score a trained model on annotated micrographs.",

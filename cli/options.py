@@ -62,8 +62,19 @@ threads = click.option(
 pixel_size = click.option(
     "--pixel-size", type=POSITIVE, metavar="NM", help="Pixel size in nm, for images whose file does not say."
 )
+data_bar = click.option(
+    "--data-bar",
+    type=click.IntRange(min=0),
+    metavar="ROWS",
+    help="Rows of data bar below each image, where files do not say or contradict themselves.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def about_images(pixel_size: float | None, data_bar: int | None) -> dict[str, Any]:
+    """Return the settings that ``--pixel-size`` and ``--data-bar`` are short for."""
+    return {"data.image_pixel_size": pixel_size, "data.data_bar": data_bar}
 
 
 def resolve(config_file: Path | None, settings: dict[str, Any]) -> "Config":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.output(help="The folder for masks, STEM.png each.")
 @options.pixel_size
+@options.data_bar
 @options.overwrite
 @options.threads
 @options.as_json
@@ -25,6 +26,7 @@ def command(
     images: tuple[Path, ...],
     out: Path,
     pixel_size: float | None,
+    data_bar: int | None,
     overwrite: bool,
     threads: int | None,
     as_json: bool,
@@ -47,7 +49,9 @@ def command(
     segmenter = Segmenter.from_run(run)
     model = sha256(Run(run).model_file)
     outcomes = []
-    todo = segment_files(segmenter, files, out, model=model, pixel_size=pixel_size, overwrite=overwrite)
+    todo = segment_files(
+        segmenter, files, out, model=model, pixel_size=pixel_size, data_bar=data_bar, overwrite=overwrite
+    )
     for outcome in reporter.track(todo, len(files), "segmenting"):
         outcomes.append(outcome)
         if not as_json:

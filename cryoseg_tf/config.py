@@ -31,6 +31,8 @@ class DataConfig(Branch):
     ignore: int | None = Field(None, ge=0, le=255)
     scale: Literal["auto", "none", "pixel_size", "shape"] = "auto"
     pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
+    image_pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
+    data_bar: int | None = Field(None, ge=0)
     shape: tuple[int, int] = (512, 512)
     percentiles: tuple[float, float] = (1.0, 99.8)
     patch: int | None = Field(None, ge=2)

@@ -62,13 +62,13 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
-    """Read an image and its mask.
+    """Read an image and its mask, both without the image's data bar.
 
     Raises:
         ImageError: If either cannot be used, or the image holds NaN or infinity.
     """
-    micrograph = read_micrograph(pair.image)
-    mask = read_mask(pair.mask, config.classes, config.ignore, micrograph.pixels.shape)
+    micrograph = read_micrograph(pair.image, pixel_size=config.image_pixel_size, data_bar=config.data_bar)
+    mask = read_mask(pair.mask, config.classes, config.ignore, micrograph.pixels.shape, micrograph.data_bar)
     bad = 0 if micrograph.pixels.dtype.kind in "bui" else int((~np.isfinite(micrograph.pixels)).sum())
     if bad:
         raise ImageError(f"{pair.image} holds {bad} pixels that are NaN or infinite: mend or remove the image")

@@ -16,7 +16,7 @@ from ..data.pairs import AnnotatedMicrograph, Pair, read_annotated
 from ..data.preprocess import Status
 from ..errors import ConfigError, DataError
 from ..io import atomic
-from ..segmentation.batch import destinations, read_with_pixel_size
+from ..segmentation.batch import destinations
 from ..segmentation.segmenter import Segmentation, Segmenter
 from .figures import overlay, save_overlay
 from .scores import METRICS, Scores, foreground_scores, pixel_scores
@@ -108,7 +108,6 @@ def evaluate(
     config: Config,
     out: Path | str,
     *,
-    pixel_size: float | None = None,
     known: Collection[str] = (),
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
@@ -117,15 +116,14 @@ def evaluate(
     Args:
         segmenter: What segments them.
         pairs: Images with their masks.
-        config: ``data`` says how masks are read, ``evaluation`` and ``seed`` how scores are summarised.
+        config: ``data`` says how images and masks are read, ``evaluation`` and ``seed`` how scores are summarised.
         out: The folder for the report; see ``check_out``.
-        pixel_size: In nm, for images whose file does not say; where it does, they must agree.
         known: SHA-256 of the files that the model was trained with, as in ``environment.json``.
         progress: Called after each image with how many are done, how many there are, and its name.
 
     Raises:
         ConfigError: If ``config`` and the model do not have the same classes.
-        DataError: If there is no pair, ``out`` holds other things, or a file says another pixel size.
+        DataError: If there is no pair, or ``out`` holds other things.
         ImageError: If an image or mask cannot be used.
     """
     if config.data.classes != segmenter.contract.classes:
@@ -143,7 +141,7 @@ def evaluate(
     with atomic.written(out / OVERLAYS) as part:
         part.mkdir()
         for done, pair in enumerate(pairs, 1):
-            annotated = _read(pair, config, pixel_size)
+            annotated = read_annotated(pair, config.data)
             result = segmenter.segment(annotated.micrograph)
             file = targets[pair.image].relative_to(out / OVERLAYS).with_suffix(".jpg")
             save_overlay(overlay(annotated.micrograph.pixels, annotated.mask, result.mask), part / file)
@@ -168,13 +166,6 @@ def check_out(out: Path) -> None:
     begun = {OVERLAYS, BEGUN} if BEGUN in names else set()
     if not names <= begun | {f".part-{OVERLAYS}"}:
         raise DataError(f"{out} exists and holds no report from here: choose another --out")
-
-
-def _read(pair: Pair, config: Config, pixel_size: float | None) -> AnnotatedMicrograph:
-    annotated = read_annotated(pair, config.data)
-    if pixel_size is None:
-        return annotated
-    return AnnotatedMicrograph(read_with_pixel_size(pair.image, pixel_size), annotated.mask)
 
 
 def _row(

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from .units import NANOMETRES, Facts, count, number, shown, stated
+from .units import NANOMETRES, Facts, count, number, shown, stated, tidy
 
 ZEISS = 34118
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -33,13 +33,13 @@ def zeiss(table: dict[str, Any]) -> Facts:
         value, unit = _zeiss_value(table, key)
         length = number(value)
         factor = NANOMETRES.get(unit.lower())
-        fields[name] = length * factor / nanometre if length is not None and factor else None
+        fields[name] = tidy(length * factor / nanometre) if length is not None and factor else None
     fields |= {name: number(_zeiss_value(table, key)[0]) for name, key in _ZEISS_DEGREES.items()}
     energy, unit = _zeiss_value(table, "ap_actualkv")
     fields["beam_energy"] = number(energy) if unit.lower() == "kv" else None
     dwell, unit = _zeiss_value(table, "dp_dwell_time")
     seconds = _SECONDS.get(unit.lower())
-    fields["dwell"] = float(dwell) * seconds * 1e6 if number(dwell) is not None and seconds else None
+    fields["dwell"] = tidy(float(dwell) * seconds * 1e6) if number(dwell) is not None and seconds else None
     fields["detector"] = shown(
         _zeiss_value(table, "dp_detector_type")[0] or _zeiss_value(table, "dp_detector_channel")[0]
     )
@@ -155,4 +155,4 @@ def _at(tree: dict[str, Any], *path: str) -> dict[str, Any]:
 
 def _times(value: object, factor: float) -> float | None:
     known = number(value)
-    return None if known is None or isinstance(value, bool) else known * factor
+    return None if known is None or isinstance(value, bool) else tidy(known * factor)

@@ -14,10 +14,13 @@ from .micrograph import Pixels, read_pixels
 Mask = npt.NDArray[np.uint8]
 
 
-def read_mask(path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int]) -> Mask:
+def read_mask(
+    path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int], data_bar: int = 0
+) -> Mask:
     """Read a mask as class indices, with unannotated pixels as ``IGNORE``.
 
     With two classes a mask of 0 and 255 (or true and false) means background and foreground.
+    A mask may still have the ``data_bar`` rows that were cropped off its image: so are its own.
 
     Raises:
         ImageError: If the file is unreadable, has another shape than its image, or holds
@@ -28,6 +31,8 @@ def read_mask(path: Path, classes: Sequence[str], ignore: int | None, shape: tup
         pixels = pixels[..., 0]
     if pixels.ndim != 2:
         raise ImageError(f"{path} is in colour: a mask needs one class index per pixel")
+    if pixels.shape == (shape[0] + data_bar, shape[1]):
+        pixels = pixels[: shape[0]]
     if pixels.shape != shape:
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise ImageError(f"{path} is {size} but its image is {shape[1]}x{shape[0]}: they must have one size")

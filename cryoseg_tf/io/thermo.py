@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from .units import Facts, count, number, shown, stated
+from .units import Facts, count, number, shown, stated, tidy
 
 TAGS = (34682, 34680, 34683)
 """In order of trust: the first tag that states something is believed."""
@@ -43,11 +43,11 @@ _WORDS = {
     "instrument": ("system.systemtype", "instrument.instrumentclass", "instrument.type"),
 }
 _PIXELS = (
-    ("scan.pixelwidth", "scan.pixelheight"),
-    ("escan.pixelwidth", "escan.pixelheight"),
-    ("iscan.pixelwidth", "iscan.pixelheight"),
-    ("binaryresult.pixelsize.x", "binaryresult.pixelsize.y"),
-    ("pixelwidth", "pixelheight"),
+    ("Scan.PixelWidth", "Scan.PixelHeight"),
+    ("EScan.PixelWidth", "EScan.PixelHeight"),
+    ("IScan.PixelWidth", "IScan.PixelHeight"),
+    ("BinaryResult.PixelSize.X", "BinaryResult.PixelSize.Y"),
+    ("pixelWidth", "pixelHeight"),
 )
 
 
@@ -59,14 +59,15 @@ def facts(tag: int, text: str) -> Facts | None:
     fields: dict[str, object] = {"vendor": "Thermo Fisher"}
     for name, (factor, keys) in _NUMBERS.items():
         value = number(_first(table, keys))
-        fields[name] = None if value is None else value * factor
+        fields[name] = None if value is None else tidy(value * factor)
     fields |= {name: count(_first(table, keys)) for name, keys in _COUNTS.items()}
     fields |= {name: shown(_first(table, keys)) for name, keys in _WORDS.items()}
     fields["field_rows"] = _field_rows(table)
     fields["beam"] = _beam(table)
     pixel = None
     for x, y in (*_PIXELS, *_memento_pixels(table)):
-        pixel = pixel or stated(f"tag {tag} {x}", table.get(x), table.get(y), table.get(f"{x}@unit") or "m")
+        width, height, unit = (table.get(key.lower()) for key in (x, y, f"{x}@unit"))
+        pixel = pixel or stated(f"tag {tag} {x}", width, height, unit or "m")
     return Facts(fields, pixel)
 
 

@@ -50,6 +50,11 @@ def count(text: object) -> int | None:
     return int(value) if value is not None and value >= 0 and value == int(value) else None
 
 
+def tidy(value: float) -> float:
+    """Drop digits that no file states and only a change of units brings in."""
+    return float(f"{value:.9g}")
+
+
 def nanometres(value: object, unit: str) -> float:
     """Return a length in nm; NaN where number or unit cannot be understood."""
     known = number(value)

@@ -11,7 +11,7 @@ from typing import Any
 import tifffile
 
 from . import described, thermo
-from .units import SQUARE, Facts, problem
+from .units import SQUARE, Facts, problem, tidy
 
 _TEXT_LIMIT = 2**24  # bytes of a tag that are looked at; real ones hold a few thousand
 
@@ -99,7 +99,7 @@ def combined(found: list[Facts], columns: int) -> Metadata:
         why = f"{first.where} is of an image {taken} pixels wide, but this one is {columns}: was it resized?"
     if why:
         return Metadata(**values, problem=why)
-    return Metadata(**values, pixel_size=first.x, pixel_size_source=first.where)
+    return Metadata(**values, pixel_size=tidy(first.x), pixel_size_source=first.where)
 
 
 def _text(tiff: tifffile.TiffFile, code: int) -> str:

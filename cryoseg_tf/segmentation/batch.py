@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..data.pairs import image_files
 from ..data.preprocess import Status
 from ..errors import CryoSegError, DataError
 from ..io import atomic
 from ..io.mask import Mask, write_mask
-from ..io.micrograph import SUFFIXES, Micrograph, read_micrograph
+from ..io.micrograph import SUFFIXES, read_micrograph
 from .segmenter import Segmenter
 
 RECORDS = "records.jsonl"
@@ -95,6 +97,7 @@ def segment_files(
     *,
     model: str,
     pixel_size: float | None = None,
+    data_bar: int | None = None,
     overwrite: bool = False,
 ) -> Iterator[Outcome]:
     """Segment image files into ``out``, skipping what is done; yields one outcome an image, in order.
@@ -104,35 +107,21 @@ def segment_files(
         images: Files, as from ``collect``.
         out: The folder for masks.
         model: The model's SHA-256, for the records.
-        pixel_size: In nm, for images whose file does not say; where it does, they must agree.
+        pixel_size: In nm, for images whose file does not say; see ``read_micrograph``.
+        data_bar: Rows of data bar, likewise.
         overwrite: Replace files in ``out`` that this function did not write.
 
     Raises:
         DataError: Before any work, if a mask would replace another file.
     """
     targets = destinations(images, out)
-    settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), "pixel_size": pixel_size}
+    reading = {"pixel_size": pixel_size, "data_bar": data_bar}
+    settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
     records = _read_records(out / RECORDS)
     for target in targets.values():
         if target.exists() and target.relative_to(out).as_posix() not in records and not overwrite:
             raise DataError(f"{target} exists and is not a mask from here: choose another --out, or --overwrite")
     return _segment_each(segmenter, targets, out, records, settings)
-
-
-def read_with_pixel_size(path: Path, pixel_size: float | None) -> Micrograph:
-    """Read a micrograph, with the pixel size in nm that the user gives where the file has none.
-
-    Raises:
-        ImageError: If it cannot be read.
-        DataError: If the file says another pixel size.
-    """
-    micrograph = read_micrograph(path)
-    if pixel_size is None:
-        return micrograph
-    stated = micrograph.pixel_size
-    if stated is not None and abs(stated - pixel_size) > 0.01 * pixel_size:
-        raise DataError(f"{path} says its pixel size is {stated:g} nm, but --pixel-size says {pixel_size:g}")
-    return Micrograph(micrograph.pixels, pixel_size, path, micrograph.metadata)
 
 
 def _segment_each(
@@ -147,10 +136,13 @@ def _segment_each(
                 status, foreground = Status(record["status"]), record["foreground"]
                 yield Outcome(image, target, status, foreground, skipped=True)
                 continue
-            result = segmenter.segment(read_with_pixel_size(image, settings["pixel_size"]))
+            micrograph = read_micrograph(image, pixel_size=settings["pixel_size"], data_bar=settings["data_bar"])
+            result = segmenter.segment(micrograph)
             foreground = float((result.mask > 0).mean())
             found = {"status": int(result.status), "foreground": foreground}
-            _write(target, result.mask, out / RECORDS, {"name": name, "key": key, **found})
+            # at the file's own size, so that the mask lies on the image in any viewer; a bar shows no cell
+            mask = np.pad(result.mask, ((0, micrograph.data_bar), (0, 0)))
+            _write(target, mask, out / RECORDS, {"name": name, "key": key, **found})
             yield Outcome(image, target, result.status, foreground)
         except (CryoSegError, OSError, MemoryError) as error:
             yield Outcome(image, error=str(error) or type(error).__name__)

@@ -1,0 +1,107 @@
+"""``cryoseg-tf info``"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from . import options
+
+if TYPE_CHECKING:
+    from cryoseg_tf.io.micrograph import Micrograph
+
+
+@click.command("info")
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@options.pixel_size
+@options.data_bar
+@options.as_json
+def command(images: tuple[Path, ...], pixel_size: float | None, data_bar: int | None, as_json: bool) -> None:
+    """Say what is understood of each IMAGE: size, type, pixel size and its source, data bar, stage, beam.
+
+    Exit code 2 if one cannot be read.
+    """
+    from cryoseg_tf.errors import ImageError
+    from cryoseg_tf.io.micrograph import read_micrograph
+
+    from . import reporter
+
+    reporter.start(tensorflow=False)
+    rows: list[dict[str, object]] = []
+    for path in images:
+        try:
+            rows.append(about(read_micrograph(path, pixel_size=pixel_size, data_bar=data_bar)))
+        except ImageError as error:
+            rows.append({"image": str(path), "error": str(error)})
+        if not as_json:
+            show(rows[-1])
+    if as_json:
+        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    if any("error" in row for row in rows):
+        raise click.exceptions.Exit(2)
+
+
+def about(micrograph: "Micrograph") -> dict[str, object]:
+    """Return what is known of a micrograph as JSON has it; what is unknown is left out."""
+    import dataclasses
+
+    import numpy as np
+
+    pixels = micrograph.pixels
+    height, width = pixels.shape
+    known: dict[str, object] = {
+        "image": str(micrograph.source),
+        "width": width,
+        "height": height,
+        "dtype": str(pixels.dtype),
+        "bar_rows_cropped": micrograph.data_bar,
+    }
+    finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+    if finite.size:
+        known |= {"minimum": finite.min().item(), "maximum": finite.max().item()}
+    if micrograph.pixel_size is not None:
+        source = micrograph.metadata.pixel_size_source or "--pixel-size"
+        known |= {"pixel_size": micrograph.pixel_size, "pixel_size_source": source}
+        known["field_width"] = micrograph.metadata.field_width or micrograph.pixel_size * width
+    stated = {name: value for name, value in dataclasses.asdict(micrograph.metadata).items() if value not in (None, "")}
+    return known | {name: value for name, value in stated.items() if name not in known}
+
+
+def show(row: dict[str, object]) -> None:
+    """Print what is known of an image, a line for each thing."""
+    if "error" in row:
+        click.echo(row["error"], err=True)
+        return
+    click.echo(row["image"])
+    for label, text in lines(row):
+        click.echo(f"  {label:17} {text}")
+
+
+def lines(row: dict[str, object]) -> list[tuple[str, str]]:
+    """Return label and text of each line, without those that nothing is known of."""
+    bar = row["bar_rows_cropped"]
+    unknown = "unknown: the file does not say; give it as --pixel-size"
+    table: list[tuple[str, str | None]] = [
+        ("size", f"{row['width']} x {row['height']}, {row['dtype']}"),
+        ("values", joined(row, "{} to {}", "minimum", "maximum") or "none is finite"),
+        ("pixel size", joined(row, "{:g} nm, from {}", "pixel_size", "pixel_size_source") or unknown),
+        ("field width", joined(row, "{:g} nm", "field_width")),
+        ("data bar", f"{bar} rows cropped off the bottom" if bar else "none cropped"),
+        ("microscope", " ".join(str(row[name]) for name in ("vendor", "instrument") if name in row)),
+        ("detector", joined(row, "{}", "detector")),
+        ("beam", ", ".join(filter(None, [joined(row, "{}", "beam"), joined(row, "{:g} keV", "beam_energy")]))),
+        ("stage x, y, z", joined(row, "{:g}, {:g}, {:g} um", "stage_x", "stage_y", "stage_z")),
+        ("tilt", joined(row, "{:.3f} degrees", "tilt")),
+        ("rotation", joined(row, "{:.3f} degrees", "rotation")),
+        ("scan rotation", joined(row, "{:.3f} degrees", "scan_rotation")),
+        ("working distance", joined(row, "{:g} mm", "working_distance")),
+        ("dwell", joined(row, "{:g} us", "dwell")),
+        ("not used", joined(row, "{}", "problem")),
+    ]
+    return [(label, text) for label, text in table if text]
+
+
+def joined(row: dict[str, object], form: str, *names: str) -> str | None:
+    """Fill a form with what is known; None if a part of it is not."""
+    return form.format(*(row[name] for name in names)) if all(name in row for name in names) else None
