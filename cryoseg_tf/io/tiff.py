@@ -86,20 +86,19 @@ def _check(page: Any, path: Path) -> None:
 def _check_complete(page: Any, path: Path, size: int) -> None:
     """Refuse missing strips or tiles: tifffile would fill them with zeros, without a word."""
     ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
-    expected = math.prod(-(-side // part) for side, part in zip(page.shape, page.chunks, strict=True))
-    if len(ends) < expected or min(page.databytecounts) == 0 or max(ends) > size:
+    if len(ends) < math.prod(page.chunked) or min(page.databytecounts) == 0 or max(ends) > size:
         raise ImageError(f"{path} is truncated: its pixels should end at byte {max(ends, default=0)} of {size}")
 
 
 def _check_jpeg(page: Any, path: Path) -> None:
     """Refuse strips whose own header declares more than a strip: decoders believe that header."""
     file = page.parent.filehandle
-    allowed = page.chunks[page.axes.index("Y")] * page.chunks[page.axes.index("X")]
+    rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
         file.seek(offset)
         sides = _jpeg_sides(file.read(min(count, _JPEG_HEADER)))
         # a decoder works in blocks of up to 64 x 64
-        if sides is None or sides[0] * sides[1] > max(allowed, 4096):
+        if sides is None or sides[0] * sides[1] > max(rows * columns, 4096):
             raise ImageError(
                 f"{path} holds a JPEG strip at byte {offset} that is not of the declared size: it is damaged"
             )
