@@ -58,6 +58,8 @@ def command(
         click.secho(f"warning: the model was trained on {evaluation.seen} of these images", fg="yellow", err=True)
     for name, scores in summary["metrics"].items():
         click.echo(f"{name:9} {interval(scores)}")
+    for name, metrics in summary.get("classes", {}).items():
+        click.echo(f"{name}: dice {interval(metrics['dice'])}")
     click.echo(f"{summary['images']} images; the report is {report}")
 
 

@@ -65,7 +65,7 @@ def command(
     except KeyboardInterrupt:
         usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "holds no model yet: go on"
         click.echo(f"stopped; {out} {usable} with --resume", err=True)
-        raise
+        raise click.exceptions.Exit(130) from None
     why = f"; stopped early: {result.stopped}" if result.stopped else ""
     click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
 

@@ -41,6 +41,7 @@ def command(
 
     Run(run).info  # noqa: B018 - a wrong path should not wait for TensorFlow
     reporter.start(threads)
+    from cryoseg_tf.data.preprocess import EMPTY
     from cryoseg_tf.io.atomic import sha256
     from cryoseg_tf.segmentation import Segmenter, segment_files
     from cryoseg_tf.segmentation.batch import collect
@@ -61,8 +62,11 @@ def command(
         click.echo(json.dumps([as_dict(o) for o in outcomes], indent=2))
     else:
         skipped = sum(o.skipped for o in outcomes)
-        notes = [f"{skipped} done before" * bool(skipped), f"{failed} failed" * bool(failed)]
-        click.echo(f"{len(outcomes) - failed} masks are in {out}" + "".join(f"; {n}" for n in notes if n))
+        empty = sum(o.status in EMPTY for o in outcomes)
+        notes = {"done before": skipped, "empty, see above": empty, "failed": failed}
+        click.echo(
+            f"{len(outcomes) - failed} masks are in {out}" + "".join(f"; {n} {t}" for t, n in notes.items() if n)
+        )
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -72,8 +76,9 @@ def line(outcome: "Outcome") -> str:
     from cryoseg_tf.data.preprocess import Status
 
     if outcome.error or outcome.status is None:
-        return f"{outcome.image}: FAILED: {outcome.error}"
+        return f"FAILED: {outcome.error}"
     note = "" if outcome.status == Status.OK else f"  ({outcome.status.name.lower().replace('_', ' ')})"
+    note += "  done before" * outcome.skipped
     return f"{outcome.image} -> {outcome.mask}  {outcome.foreground:.1%} foreground{note}"
 
 

@@ -6,6 +6,7 @@ before and after the network. Both are written to the run folder.
 
 import difflib
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -152,6 +153,10 @@ class Config(Branch):
     def save(self, path: Path) -> None:
         """Write as YAML, to be read by ``load``."""
         path.write_text(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), "utf-8")
+
+    def differences(self, other: "Config") -> list[str]:
+        """Return the dotted names of the settings that differ."""
+        return [name for name in _names(Config) if attrgetter(name)(self) != attrgetter(name)(other)]
 
     def replace(self, settings: Mapping[str, Any]) -> "Config":
         """Return a copy with dotted settings changed, as ``{"training.epochs": 50}``."""

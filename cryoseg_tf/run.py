@@ -201,8 +201,11 @@ class Run:
     def _begin(self, requested: Config, minutes: float | None, existing: Existing) -> RunInfo:
         if self.exists and existing == "resume":
             info = self.info
-            if info.requested != requested or info.minutes != minutes:
-                raise RunError(f"{self.path} was begun with other settings: --resume takes none, or the same")
+            other = info.requested.differences(requested) + ["minutes"] * (info.minutes != minutes)
+            if other:
+                raise RunError(
+                    f"{self.path} was begun with other settings ({', '.join(other)}): --resume takes none, or the same"
+                )
             return info
         for item in self.path.iterdir():
             if item.name not in (".lock", "run.log"):

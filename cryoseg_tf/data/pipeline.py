@@ -33,7 +33,7 @@ class Facts:
     offset: float
     scale: float
     contrast: float
-    foreground: float
+    classes: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,11 @@ class Images:
 
 
 def examine(annotated: AnnotatedMicrograph, contract: Contract) -> Facts:
-    """Measure an annotated image: its statistics and how much of it is foreground."""
+    """Measure an annotated image: its statistics, and which classes its mask holds."""
     pixels, mask = annotated.micrograph.pixels, annotated.mask
     offset, scale, contrast = image_statistics(pixels, contract)
-    known = mask[mask != IGNORE]
-    foreground = float((known > 0).mean()) if known.size else 0.0
-    return Facts(pixels.shape, annotated.micrograph.pixel_size, offset, scale, contrast, foreground)
+    classes = frozenset(np.unique(mask).tolist()) - {IGNORE}
+    return Facts(pixels.shape, annotated.micrograph.pixel_size, offset, scale, contrast, classes)
 
 
 def prepare(annotated: AnnotatedMicrograph, contract: Contract) -> Prepared:

@@ -123,7 +123,8 @@ def evaluate(
 
     Raises:
         ConfigError: If ``config`` and the model do not have the same classes.
-        DataError: If there is no pair, or ``out`` holds other things.
+        DataError: If there is no pair, ``out`` holds other things, or the model needs a pixel size that
+            an image lacks.
         ImageError: If an image or mask cannot be used.
     """
     if config.data.classes != segmenter.contract.classes:
@@ -142,6 +143,7 @@ def evaluate(
         part.mkdir()
         for done, pair in enumerate(pairs, 1):
             annotated = read_annotated(pair, config.data)
+            segmenter.check(annotated.micrograph)
             result = segmenter.segment(annotated.micrograph)
             file = targets[pair.image].relative_to(out / OVERLAYS).with_suffix(".jpg")
             save_overlay(overlay(annotated.micrograph.pixels, annotated.mask, result.mask), part / file)

@@ -122,7 +122,7 @@ def galleries(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     ranked = sorted(scored, key=lambda row: -row.foreground.dice)
     unscored = [row for row in rows if math.isnan(row.foreground.dice)]
     if len(rows) <= ALL_TOGETHER:
-        return [("All images, best first", ranked + unscored)]
+        return [("All images, worst first", ranked[::-1] + unscored)]
     best, rest = ranked[:BEST], ranked[BEST:]
     worst, middle = rest[-WORST:], rest[:-WORST]
     start = max(0, (len(middle) - MEDIAN) // 2)

@@ -118,6 +118,7 @@ def segment_files(
     reading = {"pixel_size": pixel_size, "data_bar": data_bar}
     settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
     records = _read_records(out / RECORDS)
+    _end_line(out / RECORDS)
     for target in targets.values():
         if target.exists() and target.relative_to(out).as_posix() not in records and not overwrite:
             raise DataError(f"{target} exists and is not a mask from here: choose another --out, or --overwrite")
@@ -137,6 +138,7 @@ def _segment_each(
                 yield Outcome(image, target, status, foreground, skipped=True)
                 continue
             micrograph = read_micrograph(image, pixel_size=settings["pixel_size"], data_bar=settings["data_bar"])
+            segmenter.check(micrograph)
             result = segmenter.segment(micrograph)
             foreground = float((result.mask > 0).mean())
             found = {"status": int(result.status), "foreground": foreground}
@@ -144,8 +146,10 @@ def _segment_each(
             mask = np.pad(result.mask, ((0, micrograph.data_bar), (0, 0)))
             _write(target, mask, out / RECORDS, {"name": name, "key": key, **found})
             yield Outcome(image, target, result.status, foreground)
-        except (CryoSegError, OSError, MemoryError) as error:
-            yield Outcome(image, error=str(error) or type(error).__name__)
+        except CryoSegError as error:
+            yield Outcome(image, error=str(error))
+        except (OSError, MemoryError) as error:
+            yield Outcome(image, error=f"{image}: {str(error) or 'there is not enough memory'}")
 
 
 def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> None:
@@ -153,8 +157,7 @@ def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> N
         write_mask(part, mask)
         record["mask"] = atomic.sha256(part)
         with records.open("a", encoding="utf-8") as file:
-            # a kill may have cut the last line: begin on a new one
-            file.write("\n" + json.dumps(record) + "\n")
+            file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
@@ -168,6 +171,13 @@ def _read_records(path: Path) -> dict[str, Any]:
         except (ValueError, KeyError, TypeError):
             continue  # empty, or cut by a kill: that mask is made again
     return records
+
+
+def _end_line(path: Path) -> None:
+    """End a last line that a kill cut short, so that the next record stands on its own."""
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
 
 
 def _unique(names: dict[Path, Path]) -> set[str]:

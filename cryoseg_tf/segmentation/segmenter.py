@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ..config import Contract
 from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample, status
+from ..errors import DataError
 from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels
 from ..models.metrics import decide
@@ -57,6 +58,17 @@ class Segmenter:
         """
         run = run if isinstance(run, Run) else Run(run)
         return cls(KerasPredictor(run.load_model(), run.config.model), run.contract, tile)
+
+    def check(self, micrograph: Micrograph) -> None:
+        """Refuse a micrograph without the pixel size that the model needs, rather than give an empty mask.
+
+        Raises:
+            DataError: Naming its file.
+        """
+        if self.contract.scale == "pixel_size" and micrograph.pixel_size is None:
+            raise DataError(
+                f"{micrograph.source} does not say its pixel size, which this model needs: pass --pixel-size"
+            )
 
     def segment(self, micrograph: Micrograph, probabilities: bool = False) -> Segmentation:
         """Segment one micrograph; ``probabilities`` keeps them, at 4 bytes per pixel and channel."""

@@ -1,5 +1,6 @@
 """Look at the images first, and fix what follows from them: scale, patch size, contract."""
 
+import logging
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from ..data.preprocess import model_shape
 from ..data.splits import Split
 from ..errors import DataError
 from ..io import atomic
+
+log = logging.getLogger(__name__)
 
 PIXEL_SIZE_MARGIN = (0.25, 2.0)
 """Images may be this much finer or coarser than any training image."""
@@ -30,7 +33,7 @@ def survey(split: Split, config: Config) -> Survey:
 
     Raises:
         ImageError: If one cannot be used.
-        DataError: If no mask holds any foreground.
+        DataError: If no training mask holds any foreground, or pixel sizes are asked for and missing.
     """
     contract = Contract(classes=config.data.classes, percentiles=config.data.percentiles)
 
@@ -38,14 +41,33 @@ def survey(split: Split, config: Config) -> Survey:
         return [examine(read_annotated(pair, config.data), contract) for pair in pairs]
 
     train, validation = facts(split.train), facts(split.validation)
-    if not any(f.foreground for f in train):
-        names = " or ".join(config.data.classes[1:])
-        raise DataError(f"no mask of the {len(train)} training images holds any {names}: there is nothing to learn")
+    _check_classes(train, config.data.classes)
+    pairs = [*split.train, *split.validation]
+    without = [str(p.image) for p, f in zip(pairs, [*train, *validation], strict=True) if f.pixel_size is None]
+    _check_pixel_sizes(without, len(pairs), config.data.scale)
     files = {}
-    for pair in sorted([*split.train, *split.validation]):
+    for pair in sorted(pairs):
         files[pair.name] = atomic.sha256(pair.image)
         files[f"{pair.name} mask"] = atomic.sha256(pair.mask)
     return Survey(train, validation, files)
+
+
+def _check_classes(facts: Sequence[Facts], names: Sequence[str]) -> None:
+    absent = [name for index, name in enumerate(names) if index and not any(index in f.classes for f in facts)]
+    if len(absent) == len(names) - 1:
+        wanted = " or ".join(absent)
+        raise DataError(f"no mask of the {len(facts)} training images holds any {wanted}: there is nothing to learn")
+    if absent:
+        log.warning("no mask to train on holds %s: the model cannot learn it", " or ".join(absent))
+
+
+def _check_pixel_sizes(without: Sequence[str], count: int, scale: str) -> None:
+    if not without or (scale == "auto" and len(without) == count) or scale in ("none", "shape"):
+        return
+    names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
+    if scale == "pixel_size":
+        raise DataError(f"data.scale is pixel_size, but {names} do not say theirs: pass --pixel-size NM")
+    log.warning("pixel sizes are not used, since %s do not say theirs: pass --pixel-size NM", names)
 
 
 def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
@@ -56,11 +78,6 @@ def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
     if scale == "auto":
         scale = "pixel_size" if all(sizes) else "none"
     if scale == "pixel_size":
-        if not all(sizes):
-            raise DataError(
-                f"data.scale is pixel_size, but {sizes.count(None)} of {len(sizes)} images have none: "
-                "set data.scale to none"
-            )
         target = target or statistics.median(f.pixel_size for f in found.train if f.pixel_size)
     known = [s for s in sizes if s]
     contract = Contract(

@@ -1,5 +1,4 @@
 import json
-import math
 
 import numpy as np
 import pytest
@@ -90,13 +89,11 @@ def test_images_seen_in_training_are_known_by_content(bright, config, four, tmp_
     assert evaluation.seen == evaluation.summary()["seen_in_training"] == 1
 
 
-def test_unknown_pixel_size_counts_as_missed_until_it_is_given(bright, config, four, tmp_path):
+def test_an_unknown_pixel_size_is_refused_until_it_is_given(bright, config, four, tmp_path):
     segmenter = bright(scale="pixel_size", pixel_size=10.0, pixel_size_range=(5.0, 20.0))
-    unknown = evaluate(segmenter, four, config, tmp_path / "out")
-    assert unknown.summary()["status"] == {"pixel_size_unknown": 4}
-    assert [row.foreground.recall for row in unknown.rows] == [0, 0, 0, 0]
-    assert all(math.isnan(row.foreground.precision) for row in unknown.rows)
-    given = evaluate(segmenter, four, config, tmp_path / "out", pixel_size=10.0)
+    with pytest.raises(DataError, match=r"a\.png does not say its pixel size.*--pixel-size"):
+        evaluate(segmenter, four, config, tmp_path / "out")
+    given = evaluate(segmenter, four, config.replace({"data.image_pixel_size": 10.0}), tmp_path / "out")
     assert given.summary()["status"] == {}
     assert [(row.pixel_size, row.status) for row in given.rows] == [(10.0, Status.OK)] * 4
     assert given.rows[0].foreground.dice == 1
@@ -107,9 +104,10 @@ def test_a_pixel_size_that_contradicts_the_file_is_refused(bright, config, four,
     image = four[0].image.with_suffix(".tif")
     tifffile.imwrite(image, pixels, imagej=True, resolution=(100, 100), metadata={"unit": "um"})  # 10 nm
     pairs = [Pair("images/a.tif", image, four[0].mask)]
-    assert evaluate(bright(), pairs, config, tmp_path / "out", pixel_size=10.0).rows[0].pixel_size == 10
-    with pytest.raises(DataError, match="says its pixel size is 10 nm"):
-        evaluate(bright(), pairs, config, tmp_path / "out", pixel_size=12.0)
+    same, other = (config.replace({"data.image_pixel_size": size}) for size in (10.0, 12.0))
+    assert evaluate(bright(), pairs, same, tmp_path / "out").rows[0].pixel_size == 10
+    with pytest.raises(ImageError, match="says its pixel size is 10 nm"):
+        evaluate(bright(), pairs, other, tmp_path / "out")
 
 
 def test_progress_is_told_after_each_image(bright, config, four, tmp_path):

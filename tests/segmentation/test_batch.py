@@ -54,6 +54,19 @@ def test_what_changed_is_done_again(segmenter, data, tmp_path, change):
     after = [o.mask.read_bytes() for o in again]
     assert after[1:] == before[1:]
     assert (after[0] == before[0]) == (change != "image")
+    lines = (out / "records.jsonl").read_text().splitlines()
+    # a line cut by a kill stays as it is; none is empty, and no other is spoilt by it
+    assert sum(not line.endswith("}") for line in lines) == (change == "record")
+
+
+def test_without_a_pixel_size_that_the_model_needs_there_is_no_mask(trained, data, tmp_path):
+    run_of = Segmenter.from_run(trained)
+    scaled = {"scale": "pixel_size", "pixel_size": 10.0, "pixel_size_range": (5.0, 20.0)}
+    segmenter = Segmenter(run_of.predictor, run_of.contract.model_copy(update=scaled))
+    outcomes = run(segmenter, collect([data / "images"]), tmp_path / "out")
+    assert all("--pixel-size" in o.error and o.error.startswith(str(o.image)) for o in outcomes)
+    assert not list((tmp_path / "out").glob("*.png"))
+    assert not any(o.error for o in run(segmenter, collect([data / "images"]), tmp_path / "out", pixel_size=10.0))
 
 
 def test_one_bad_file_does_not_stop_the_rest(segmenter, data, tmp_path):
