@@ -32,6 +32,7 @@ _EXPANSION = {
 
 _COLOURS = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
 _JPEG_HEADER = 2**16  # bytes in which a strip must tell its size
+_JPEG_END = 16  # bytes in which it must end; some writers pad
 
 
 def read_tiff(path: Path, indices: bool) -> tuple[npt.NDArray[Any], Metadata]:
@@ -91,7 +92,7 @@ def _check_complete(page: Any, path: Path, size: int) -> None:
 
 
 def _check_jpeg(page: Any, path: Path) -> None:
-    """Refuse strips whose own header declares more than a strip: decoders believe that header."""
+    """Refuse strips that are cut, or whose own header declares more than a strip: decoders accept both."""
     file = page.parent.filehandle
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
@@ -99,9 +100,10 @@ def _check_jpeg(page: Any, path: Path) -> None:
         sides = _jpeg_sides(file.read(min(count, _JPEG_HEADER)))
         # a decoder works in blocks of up to 64 x 64
         if sides is None or sides[0] * sides[1] > max(rows * columns, 4096):
-            raise ImageError(
-                f"{path} holds a JPEG strip at byte {offset} that is not of the declared size: it is damaged"
-            )
+            raise ImageError(f"{path} is damaged: its JPEG strip at byte {offset} is not of the declared size")
+        file.seek(offset + max(0, count - _JPEG_END))
+        if b"\xff\xd9" not in file.read(min(count, _JPEG_END)):
+            raise ImageError(f"{path} is truncated: its JPEG strip at byte {offset} has no end")
 
 
 def _jpeg_sides(data: bytes) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Damage small valid files of every kind, byte by byte, and read them: ``python fuzz.py FIRST COUNT``.
+"""Damage small valid files of every kind, byte by byte, and read them: ``python -m tests.io.fuzz FIRST COUNT``.
 
 Case n is a pure function of n. It must end in an image or an ``ImageError``, within ``SECONDS`` and
 ``MEMORY``; a crash, a hang or anything else ends this process, and the case is the last that it names.
@@ -94,7 +94,7 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
     for _ in range(random.integers(1, 7)):
         at = int(random.integers(0, max(1, len(data) if random.random() < 0.5 else min(len(data), 1024))))
         length = int(random.choice([1, 1, 2, 4, 16, 200]))
-        match random.integers(0, 7):
+        match random.integers(0, 8):
             case 0 | 1:
                 data[at : at + 1] = random.bytes(1)
             case 2:
@@ -108,7 +108,18 @@ def damaged(content: bytes, random: np.random.Generator) -> bytes:
                 data[at:at] = data[at : at + length] * int(random.integers(1, 5))
             case 6:
                 del data[max(at, 8) :]
+            case 7 if data[:4] == b"II*\0":
+                change_tag(data, random)
     return bytes(data)
+
+
+def change_tag(data: bytearray, random: np.random.Generator) -> None:
+    """Give one tag of a TIFF another number, as a lie about sizes would."""
+    start = int.from_bytes(data[4:8], "little")
+    entries = int.from_bytes(data[start : start + 2], "little")
+    at = start + 2 + 12 * int(random.integers(0, max(1, entries)))
+    number = int(2 ** random.uniform(0, 32))
+    data[at + 2 : at + 12] = b"\4\0\1\0\0\0" + min(number, 2**32 - 1).to_bytes(4, "little")
 
 
 def read_case(number: int, files: dict[str, bytes], folder: Path) -> bool:
