@@ -35,7 +35,7 @@ def bar_rows(metadata: Metadata, shape: tuple[int, ...], asked: int | None, path
     if spoken and asked is not None and allowed and asked not in allowed:
         raise ImageError(f"{path} says that its data bar has {allowed[0]} rows, but --data-bar says {asked}")
     rows = asked if asked is not None else allowed[0]
-    if rows >= shape[0]:
+    if not 0 <= rows < shape[0]:
         raise ImageError(f"{path} has {shape[0]} rows: a data bar of {rows} would leave no image")
     return rows
 

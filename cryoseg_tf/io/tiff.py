@@ -12,6 +12,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from ..errors import ImageError
 from .limits import FREE, check_expansion, check_size
+from .units import count
 from .vendor import Metadata, read_metadata
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ _EXPANSION = {
 
 _COLOURS = {PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE}
 _JPEG_HEADER = 2**16  # bytes in which a strip must tell its size
+_JPEG_END = 16  # bytes in which it must end; some writers pad
 
 
 def read_tiff(path: Path, indices: bool) -> tuple[npt.NDArray[Any], Metadata]:
@@ -47,9 +49,10 @@ def read_tiff(path: Path, indices: bool) -> tuple[npt.NDArray[Any], Metadata]:
     """
     with tifffile.TiffFile(path) as tiff:
         page: Any = tiff.pages.first
-        count = max(len(tiff.pages), int((tiff.imagej_metadata or {}).get("images", 1)) if tiff.is_imagej else 1)
-        if count > 1:
-            log.warning("%s has %d pages: only the first is used", path, count)
+        # a large stack of ImageJ has one page only
+        pages = max(len(tiff.pages), count((tiff.imagej_metadata or {}).get("images")) or 1)
+        if pages > 1:
+            log.warning("%s has %d pages: only the first is used", path, pages)
         _check(page, path)
         pixels = np.asarray(page.asarray())
         if "S" in page.axes:
@@ -85,23 +88,24 @@ def _check(page: Any, path: Path) -> None:
 
 def _check_complete(page: Any, path: Path, size: int) -> None:
     """Refuse missing strips or tiles: tifffile would fill them with zeros, without a word."""
-    ends = [offset + count for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False)]
+    ends = [offset + length for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False)]
     if len(ends) < math.prod(page.chunked) or min(page.databytecounts) == 0 or max(ends) > size:
         raise ImageError(f"{path} is truncated: its pixels should end at byte {max(ends, default=0)} of {size}")
 
 
 def _check_jpeg(page: Any, path: Path) -> None:
-    """Refuse strips whose own header declares more than a strip: decoders believe that header."""
+    """Refuse strips that are cut, or whose own header declares more than a strip: decoders accept both."""
     file = page.parent.filehandle
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
         file.seek(offset)
-        sides = _jpeg_sides(file.read(min(count, _JPEG_HEADER)))
+        sides = _jpeg_sides(file.read(min(length, _JPEG_HEADER)))
         # a decoder works in blocks of up to 64 x 64
         if sides is None or sides[0] * sides[1] > max(rows * columns, 4096):
-            raise ImageError(
-                f"{path} holds a JPEG strip at byte {offset} that is not of the declared size: it is damaged"
-            )
+            raise ImageError(f"{path} is damaged: its JPEG strip at byte {offset} is not of the declared size")
+        file.seek(offset + max(0, length - _JPEG_END))
+        if b"\xff\xd9" not in file.read(min(length, _JPEG_END)):
+            raise ImageError(f"{path} is truncated: its JPEG strip at byte {offset} has no end")
 
 
 def _jpeg_sides(data: bytes) -> tuple[int, int] | None:
@@ -125,7 +129,7 @@ def _meant(pixels: npt.NDArray[Any], page: Any, path: Path) -> npt.NDArray[Any]:
     if pixels.dtype.kind == "u":
         return np.subtract(2**page.bitspersample - 1, pixels, dtype=pixels.dtype)
     if pixels.dtype.kind == "f":
-        return np.asarray(np.nanmax(pixels) - pixels)
+        return np.asarray(np.fmax.reduce(pixels, axis=None) - pixels)
     return ~pixels
 
 

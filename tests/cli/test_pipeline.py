@@ -30,3 +30,21 @@ def test_images_it_was_trained_on_are_called_out(cli, trained, tmp_path):
     result = cli("evaluate", trained, trained.parent / "data", "--out", tmp_path / "report")
     assert result.exit_code == 0, result.stderr
     assert "trained on 6 of these images" in result.stderr
+
+
+def test_pixel_size_and_data_bar_go_with_the_run(cli, tmp_path, make_pairs):
+    """Images that say neither: given once at ``fit``, known at ``evaluate``, given again at ``segment``."""
+    data = make_pairs(tmp_path / "data", 4, (70, 64))
+    run, given = tmp_path / "run", ["--pixel-size", 40, "--data-bar", 6]
+    assert "40 nm" in cli("check", data, *given).stdout
+    small = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--epochs", 1]
+    result = cli("fit", data, "--out", run, *given, *small)
+    assert result.exit_code == 0, result.stderr
+    assert cli("evaluate", run, data, "--out", tmp_path / "report").exit_code == 0
+    wrong = cli("evaluate", run, data, "--out", tmp_path / "report", "--data-bar", 70)
+    assert wrong.exit_code == 2
+    assert "would leave no image" in wrong.stderr
+    segment = ["segment", run, data / "images", "--out", tmp_path / "masks", "--json"]
+    rows = json.loads(cli(*segment, *given).stdout)
+    assert [row["status"] in (0, 4) for row in rows] == [True] * 4
+    assert [row["status"] for row in json.loads(cli(*segment).stdout)] == [1] * 4  # pixel size unknown

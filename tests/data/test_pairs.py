@@ -65,3 +65,29 @@ def test_nan_is_refused(tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "masks" / "a.png")
     with pytest.raises(ImageError, match=r"a\.tif holds 1 pixels that are NaN"):
         read_annotated(find_pairs(tmp_path)[0], DataConfig())
+
+
+def write_barred(root, mask_rows, bar=6):
+    """An image of 20 rows above a bar, and a mask with so many rows; what lies beside the bar is no class."""
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    image = np.concatenate([np.full((20, 30), 90, np.uint8), np.full((bar, 30), 255, np.uint8)])
+    mask = np.full((mask_rows, 30), 77, np.uint8)
+    mask[:20] = np.arange(30) % 2
+    Image.fromarray(image).save(root / "images" / "a.png")
+    Image.fromarray(mask).save(root / "masks" / "a.png")
+    return find_pairs(root)[0]
+
+
+@pytest.mark.parametrize("rows", [20, 26])
+def test_a_mask_may_have_the_rows_of_the_data_bar_or_not(tmp_path, rows):
+    read = read_annotated(write_barred(tmp_path / "d", rows), DataConfig(data_bar=6, image_pixel_size=50))
+    assert (read.micrograph.pixels == 90).all()
+    np.testing.assert_array_equal(read.mask, np.tile(np.arange(30) % 2, (20, 1)))
+    assert (read.micrograph.pixel_size, read.micrograph.data_bar) == (50, 6)
+
+
+@pytest.mark.parametrize(("rows", "bar"), [(23, 6), (25, 5), (20, None)])
+def test_other_heights_are_refused(tmp_path, rows, bar):
+    with pytest.raises(ImageError, match="must have one size"):
+        read_annotated(write_barred(tmp_path / "d", rows), DataConfig(data_bar=bar))

@@ -165,10 +165,17 @@ def test_declared_sizes_are_checked_before_memory_is_taken(tmp_path, compression
         read_micrograph(tmp_path / "a.tif")
 
 
-def test_a_jpeg_strips_own_size_is_checked(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", U8, compression="jpeg")
-    raw = (tmp_path / "a.tif").read_bytes()
+def test_a_jpeg_strips_own_size_and_end_are_checked(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, U8, compression="jpeg")
+    raw = path.read_bytes()
     frame = raw.index(b"\xff\xc0\x00\x0b\x08")
-    (tmp_path / "a.tif").write_bytes(raw[: frame + 5] + struct.pack(">HH", 65500, 65500) + raw[frame + 9 :])
+    path.write_bytes(raw[: frame + 5] + struct.pack(">HH", 65500, 65500) + raw[frame + 9 :])
     with pytest.raises(ImageError, match="not of the declared size"):
-        read_micrograph(tmp_path / "a.tif")
+        read_micrograph(path)
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages.first.tags["StripByteCounts"]
+        half = struct.pack("<I", tiff.pages.first.databytecounts[0] // 2)
+    path.write_bytes(raw[: tag.valueoffset] + half + raw[tag.valueoffset + 4 :])
+    with pytest.raises(ImageError, match="has no end"):
+        read_micrograph(path)

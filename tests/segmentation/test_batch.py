@@ -33,7 +33,7 @@ def test_a_second_time_nothing_is_done(segmenter, data, tmp_path):
     assert [(o.status, o.foreground) for o in first] == [(o.status, o.foreground) for o in second]
 
 
-@pytest.mark.parametrize("change", ["image", "mask", "setting", "record"])
+@pytest.mark.parametrize("change", ["image", "mask", "setting", "bar", "record"])
 def test_what_changed_is_done_again(segmenter, data, tmp_path, change):
     images, out = collect([data / "images"]), tmp_path / "out"
     before = [o.mask.read_bytes() for o in run(segmenter, images, out)]
@@ -44,13 +44,15 @@ def test_what_changed_is_done_again(segmenter, data, tmp_path, change):
         (out / "x00.png").write_bytes(b"cut")
     elif change == "setting":
         options["pixel_size"] = 5.0
+    elif change == "bar":
+        options["data_bar"] = 0
     else:
         lines = (out / "records.jsonl").read_text().splitlines(keepends=True)
         kept = [line for line in lines if '"x00.png"' not in line]
         (out / "records.jsonl").write_text("".join(kept) + '{"name": "x00.png", "ke')
         (out / "x00.png").unlink()
     again = run(segmenter, images, out, **options)
-    assert [o.skipped for o in again] == [False] + [change != "setting"] * 5
+    assert [o.skipped for o in again] == [False] + [change not in ("setting", "bar")] * 5
     after = [o.mask.read_bytes() for o in again]
     assert after[1:] == before[1:]
     assert (after[0] == before[0]) == (change != "image")
@@ -130,6 +132,20 @@ def test_pixel_sizes_that_disagree_are_an_error(segmenter, tmp_path):
     outcome = run(segmenter, [tmp_path / "a.tif"], tmp_path / "out", pixel_size=50.0)[0]
     assert "100 nm" in outcome.error
     assert "--pixel-size says 50" in outcome.error
+
+
+def test_a_mask_has_the_rows_of_the_data_bar_as_background(segmenter, data, tmp_path):
+    [image] = collect([data / "images" / "x00.png"])
+    pixels = np.asarray(Image.open(image))
+    (tmp_path / "barred").mkdir()
+    barred = tmp_path / "barred" / "x00.png"
+    Image.fromarray(np.concatenate([pixels, np.full((10, 64), 255, np.uint8)])).save(barred)
+    plain = run(segmenter, [image], tmp_path / "a")[0]
+    cropped = run(segmenter, [barred], tmp_path / "b", data_bar=10)[0]
+    expected = np.asarray(Image.open(plain.mask))
+    assert expected.any()
+    np.testing.assert_array_equal(np.asarray(Image.open(cropped.mask)), np.pad(expected, ((0, 10), (0, 0))))
+    assert cropped.foreground == plain.foreground
 
 
 def test_the_command_reports_json_and_exit_code(cli, trained, data, tmp_path):
