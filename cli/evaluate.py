@@ -14,21 +14,32 @@ from . import options
 @click.argument("data", type=options.DATA)
 @options.output(help="The folder for report.html, scores.csv and summary.json.")
 @options.pixel_size
+@options.instances
 @options.threads
 @options.as_json
-def command(run: Path, data: Path, out: Path, pixel_size: float | None, threads: int | None, as_json: bool) -> None:
+def command(
+    run: Path,
+    data: Path,
+    out: Path,
+    pixel_size: float | None,
+    instances: bool,
+    threads: int | None,
+    as_json: bool,
+) -> None:
     """Score the model of RUN on the annotated micrographs in DATA (in DATA/test, if there is one)."""
     from cryoseg_tf.run import Run
 
     from . import reporter
 
     folder = Run(run)
-    config = folder.config
+    config = folder.config.replace({"data.instances": True} if instances else {})
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
+    from cryoseg_tf.data.labels import check_labels
     from cryoseg_tf.evaluation import evaluate, write_report
     from cryoseg_tf.segmentation import Segmenter
 
+    check_labels(config, data)
     pairs = find_pairs(data, "test")
     with reporter.counted(len(pairs), "scoring") as progress:
         evaluation = evaluate(

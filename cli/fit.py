@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @options.output(help="The run folder to write.")
 @options.config_file
 @options.settings
+@options.instances
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
@@ -27,6 +28,7 @@ def command(
     out: Path,
     config_file: Path | None,
     settings: dict[str, Any],
+    instances: bool,
     epochs: int | None,
     minutes: float | None,
     resume: bool,
@@ -40,19 +42,23 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     from . import reporter
 
-    asked = {"training.epochs": epochs, **settings}
+    asked = {"training.epochs": epochs, "data.instances": instances or None, **settings}
     config, minutes = requested(out, config_file, asked, minutes, resume)
     reporter.start(threads)
-    from cryoseg_tf.data import find_pairs, split
+    from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
-    pairs = find_pairs(data, "train")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
+    Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
+    config = with_labels(config, data, "train")
+    pairs = find_pairs(data, "train")
+    groups = find_groups(data, pairs, config.data)
+    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
     try:
         result = fit(
             config,
-            split(pairs, config.data, config.seed),
+            split(pairs, config.data, config.seed, groups),
             out,
             minutes=minutes,
             existing=existing,

@@ -63,6 +63,9 @@ pixel_size = click.option(
     "--pixel-size", type=POSITIVE, metavar="NM", help="Pixel size in nm, for images whose file does not say."
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+instances = click.option(
+    "--instances", is_flag=True, help="Masks number the objects: any label above 0 is foreground (two classes)."
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 

@@ -79,7 +79,8 @@ def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
         ImageError: If either cannot be used, or the image holds NaN or infinity.
     """
     micrograph = read_micrograph(pair.image)
-    mask = read_mask(pair.mask, config.classes, config.ignore, micrograph.pixels.shape, _numbered(pair, config))
+    shape, instances = micrograph.pixels.shape, _numbered(pair, config)
+    mask = read_mask(pair.mask, config.classes, config.ignore, shape, instances=instances)
     bad = 0 if micrograph.pixels.dtype.kind in "bui" else int((~np.isfinite(micrograph.pixels)).sum())
     if bad:
         raise ImageError(f"{pair.image} holds {bad} pixels that are NaN or infinite: mend or remove the image")

@@ -39,11 +39,12 @@ class _Annotation(BaseModel):
 
 
 def read_labelme(
-    path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int]
+    path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int], data_bar: int = 0
 ) -> npt.NDArray[np.uint8]:
     """Draw the shapes, in the file's order, as ``(height, width)`` class indices.
 
     Labels are names of ``classes``. The label "ignore", or the number ``ignore``, gives ``IGNORE``.
+    ``data_bar`` rows may have been cropped off the image since it was annotated.
 
     Raises:
         ImageError: If the file is damaged, is of an image of another size, or holds a label that
@@ -51,8 +52,8 @@ def read_labelme(
     """
     annotation = _read(path)
     height, width = shape
-    if (annotation.height or height, annotation.width or width) != (height, width):
-        size = f"{annotation.width}x{annotation.height}"
+    if annotation.height not in (None, height, height + data_bar) or annotation.width not in (None, width):
+        size = f"{annotation.width or width}x{annotation.height or height}"
         raise ImageError(f"{path} is for an image of {size} but its image is {width}x{height}: they must have one size")
     mask = np.zeros(shape, np.uint8)
     for drawn in annotation.shapes:

@@ -16,7 +16,13 @@ Mask = npt.NDArray[np.uint8]
 
 
 def read_mask(
-    path: Path, classes: Sequence[str], ignore: int | None, shape: tuple[int, int], instances: bool = False
+    path: Path,
+    classes: Sequence[str],
+    ignore: int | None,
+    shape: tuple[int, int],
+    data_bar: int = 0,
+    *,
+    instances: bool = False,
 ) -> Mask:
     """Read a mask as class indices, with unannotated pixels as ``IGNORE``.
 
@@ -28,6 +34,7 @@ def read_mask(
         classes: Their names, background first.
         ignore: The value of unannotated pixels in the file.
         shape: The image's ``(height, width)``.
+        data_bar: Rows that were cropped off the image; a mask that still has them loses its own.
         instances: The file numbers the objects; any label above 0 is foreground.
 
     Raises:
@@ -36,13 +43,13 @@ def read_mask(
             values that are neither a class index nor ``ignore``.
     """
     if path.suffix.lower() == ".json":
-        return read_labelme(path, classes, ignore, shape)
+        return read_labelme(path, classes, ignore, shape, data_bar)
     if instances and len(classes) != 2:
         raise ConfigError(
             f"{path} holds instance labels, which tell foreground from background only, "
             f"but data.classes is {', '.join(classes)}: set two classes, or give masks of class indices"
         )
-    pixels = _plane(path, shape)
+    pixels = _plane(path, shape, data_bar)
     return _foreground(pixels, ignore, path) if instances else _class_indices(pixels, classes, ignore, path)
 
 
@@ -51,12 +58,14 @@ def write_mask(path: Path, mask: Mask) -> None:
     Image.fromarray(mask).save(path, compress_level=1)
 
 
-def _plane(path: Path, shape: tuple[int, int]) -> Pixels:
+def _plane(path: Path, shape: tuple[int, int], data_bar: int) -> Pixels:
     pixels, _ = read_pixels(path, indices=True)
     if pixels.ndim == 3 and (pixels[..., :3] == pixels[..., :1]).all():
         pixels = pixels[..., 0]
     if pixels.ndim != 2:
         raise ImageError(f"{path} is in colour: a mask needs one class index per pixel")
+    if pixels.shape == (shape[0] + data_bar, shape[1]):
+        pixels = pixels[: shape[0]]
     if pixels.shape != shape:
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise ImageError(f"{path} is {size} but its image is {shape[1]}x{shape[0]}: they must have one size")

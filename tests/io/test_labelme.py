@@ -115,6 +115,14 @@ def test_an_annotation_of_another_size_is_refused(tmp_path):
         draw(tmp_path, [], imageWidth=9)
 
 
+def test_a_data_bar_may_have_been_cropped_since(tmp_path):
+    draw(tmp_path, [shape("cell", [[0, 3], [1, 6]], "rectangle")], (6, 5))
+    mask = read_mask(tmp_path / "a.json", CLASSES, None, (4, 5), 2)
+    np.testing.assert_array_equal(np.argwhere(mask), [[3, 0]])
+    with pytest.raises(ImageError, match="5x6"):
+        read_mask(tmp_path / "a.json", CLASSES, None, (4, 5), 1)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"shapes": 3}', b"\xff\xfe", b"[" * 100_000])
 def test_damaged_json_is_named(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)

@@ -104,3 +104,10 @@ def test_instances_that_were_not_announced_are_named(tmp_path):
     tifffile.imwrite(tmp_path / "m.tif", np.arange(400, dtype=np.uint16).reshape(20, 20))
     with pytest.raises(ImageError, match=r"400 different values .*--instances"):
         read_mask(tmp_path / "m.tif", TWO, None, (20, 20))
+
+
+def test_a_data_bar_is_cropped_off_the_mask_too(tmp_path):
+    path = save(tmp_path / "m.png", [[0, 1], [1, 0], [9, 9]])
+    np.testing.assert_array_equal(read_mask(path, TWO, None, (2, 2), 1), [[0, 1], [1, 0]])
+    with pytest.raises(ImageError, match="one size"):
+        read_mask(path, TWO, None, (1, 2), 1)
