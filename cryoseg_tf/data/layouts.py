@@ -78,7 +78,10 @@ def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
 def _nothing_found(place: Path) -> str:
     for here, there in (("images", "masks/ or labels/"), ("masks", "images/"), ("labels", "images/")):
         if (place / here).is_dir():
-            return f"{place} has no folder {there}: annotated images are images/x.tif with masks/x.png"
+            return (
+                f"{place} has no folder {there}: annotated images are images/x.tif with masks/x.png, "
+                "or with images/x.json of LabelMe"
+            )
     return (
         f"{place} holds no annotated images; known are images/ with masks/ or labels/, imagesTr/ with labelsTr/ "
         "(nnU-Net), x.tif with x_masks.tif (Cellpose), x.png with x.json (LabelMe), each also in train/ and test/"
