@@ -35,11 +35,11 @@ def command(
     config = folder.config.replace({"data.instances": True} if instances else {})
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
-    from cryoseg_tf.data.labels import check_labels
+    from cryoseg_tf.data.labels import for_scoring
     from cryoseg_tf.evaluation import evaluate, write_report
     from cryoseg_tf.segmentation import Segmenter
 
-    check_labels(config, data)
+    config = for_scoring(config, data)
     pairs = find_pairs(data, "test")
     with reporter.counted(len(pairs), "scoring") as progress:
         evaluation = evaluate(

@@ -9,6 +9,7 @@ from . import options
 
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
+    from cryoseg_tf.data import Split
     from cryoseg_tf.run import Existing
 
 
@@ -45,20 +46,16 @@ def command(
     asked = {"training.epochs": epochs, "data.instances": instances or None, **settings}
     config, minutes = requested(out, config_file, asked, minutes, resume)
     reporter.start(threads)
-    from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
-    config = with_labels(config, data, "train")
-    pairs = find_pairs(data, "train")
-    groups = find_groups(data, pairs, config.data)
-    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
+    config, divided = divide(data, config)
     try:
         result = fit(
             config,
-            split(pairs, config.data, config.seed, groups),
+            divided,
             out,
             minutes=minutes,
             existing=existing,
@@ -70,6 +67,19 @@ def command(
         raise
     why = f"; stopped early: {result.stopped}" if result.stopped else ""
     click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
+
+
+def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
+    """Take over what the data folder says of itself, and hold whole groups of its images back for validation."""
+    from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
+
+    from . import reporter
+
+    config = with_labels(config, data, "train")
+    pairs = find_pairs(data, "train")
+    groups = find_groups(data, pairs, config.data)
+    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
+    return config, split(pairs, config.data, config.seed, groups)
 
 
 def requested(

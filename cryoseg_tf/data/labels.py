@@ -56,26 +56,26 @@ def with_labels(config: Config, folder: Path | str, part: str | None = None) -> 
     settings: dict[str, Any] = {"data.classes": labels.classes}
     if labels.ignore is not None and "ignore" not in config.data.model_fields_set:
         settings["data.ignore"] = labels.ignore
-    try:
-        named = config.replace(settings)
-    except ConfigError as error:
-        raise DataError(f"{labels.source} cannot be used: {error}") from None
+    named = _replaced(config, settings, labels)
     log.info("%s names the classes %s", labels.source, ", ".join(labels.classes))
     return named
 
 
-def check_labels(config: Config, folder: Path | str) -> None:
-    """Make sure that a data folder's own names, if it has any, are those of the settings.
+def for_scoring(config: Config, folder: Path | str) -> Config:
+    """Return a trained model's settings as they apply to the masks in a data folder, which may state names itself.
 
     Raises:
-        DataError: If they differ: its masks would be scored against other classes.
+        DataError: If its names differ from the model's: masks would be scored against other classes.
     """
     labels = find_labels(folder)
-    if labels and labels.classes != config.data.classes:
+    if labels is None:
+        return config
+    if labels.classes != config.data.classes:
         raise DataError(
             f"{labels.source} names the classes {', '.join(labels.classes)}, "
             f"but the model tells apart {', '.join(config.data.classes)}"
         )
+    return config if labels.ignore is None else _replaced(config, {"data.ignore": labels.ignore}, labels)
 
 
 def find_labels(folder: Path | str) -> Labels | None:
@@ -94,6 +94,13 @@ def find_labels(folder: Path | str) -> Labels | None:
                 f"but {labels.source} {', '.join(labels.classes)}: remove one of them"
             )
     return given[0] if given else None
+
+
+def _replaced(config: Config, settings: dict[str, Any], labels: Labels) -> Config:
+    try:
+        return config.replace(settings)
+    except ConfigError as error:
+        raise DataError(f"{labels.source} cannot be used: {error}") from None
 
 
 def _nnunet(path: Path) -> Labels | None:

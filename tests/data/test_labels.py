@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from cryoseg_tf.config import Config
-from cryoseg_tf.data.labels import check_labels, with_labels
+from cryoseg_tf.data.labels import for_scoring, with_labels
 from cryoseg_tf.errors import DataError
 
 THREE = ("background", "cell", "ice")
@@ -112,12 +112,20 @@ def test_two_that_disagree_are_named(data):
 
 
 def test_a_model_is_scored_against_its_own_classes_only(data):
-    check_labels(Config(), data)
+    assert for_scoring(Config(), data) == Config()
     dataset(data, {"background": 0, "cell": 1})
-    check_labels(Config(), data)
+    assert for_scoring(Config(), data) == Config()
     dataset(data, {"background": 0, "ice": 1})
     with pytest.raises(DataError, match=r"dataset\.json names the classes background, ice"):
-        check_labels(Config(), data)
+        for_scoring(Config(), data)
+
+
+def test_what_masks_ignore_is_said_by_the_data_that_is_scored(data):
+    trained = Config().replace({"data.ignore": 9})
+    dataset(data, {"background": 0, "cell": 1, "ignore": 2})
+    assert for_scoring(trained, data).data.ignore == 2
+    dataset(data, {"background": 0, "cell": 1})
+    assert for_scoring(trained, data).data.ignore == 9
 
 
 @pytest.mark.parametrize("labels", [["cell"], ["cell", "ignore"], ["background", "cell"]])
