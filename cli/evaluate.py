@@ -15,6 +15,7 @@ from . import options
 @options.output(help="The folder for report.html, scores.csv and summary.json.")
 @options.pixel_size
 @options.data_bar
+@options.instances
 @options.threads
 @options.as_json
 def command(
@@ -23,6 +24,7 @@ def command(
     out: Path,
     pixel_size: float | None,
     data_bar: int | None,
+    instances: bool,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -32,13 +34,15 @@ def command(
     from . import reporter
 
     folder = Run(run)
-    asked = options.about_images(pixel_size, data_bar)
+    asked = options.about_images(pixel_size, data_bar, instances)
     config = folder.config.replace({name: value for name, value in asked.items() if value is not None})
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
+    from cryoseg_tf.data.labels import for_scoring
     from cryoseg_tf.evaluation import evaluate, write_report
     from cryoseg_tf.segmentation import Segmenter
 
+    config = for_scoring(config, data)
     pairs = find_pairs(data, "test")
     with reporter.counted(len(pairs), "scoring") as progress:
         evaluation = evaluate(

@@ -9,6 +9,7 @@ from . import options
 
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
+    from cryoseg_tf.data import Split
     from cryoseg_tf.run import Existing
 
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @options.settings
 @options.pixel_size
 @options.data_bar
+@options.instances
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
@@ -31,6 +33,7 @@ def command(
     settings: dict[str, Any],
     pixel_size: float | None,
     data_bar: int | None,
+    instances: bool,
     epochs: int | None,
     minutes: float | None,
     resume: bool,
@@ -44,19 +47,19 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     from . import reporter
 
-    asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar), **settings}
+    asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar, instances), **settings}
     config, minutes = requested(out, config_file, asked, minutes, resume)
     reporter.start(threads)
-    from cryoseg_tf.data import find_pairs, split
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
-    pairs = find_pairs(data, "train")
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
+    Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
+    config, divided = divide(data, config)
     try:
         result = fit(
             config,
-            split(pairs, config.data, config.seed),
+            divided,
             out,
             minutes=minutes,
             existing=existing,
@@ -68,6 +71,19 @@ def command(
         raise click.exceptions.Exit(130) from None
     why = f"; stopped early: {result.stopped}" if result.stopped else ""
     click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
+
+
+def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
+    """Take over what the data folder says of itself, and hold whole groups of its images back for validation."""
+    from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
+
+    from . import reporter
+
+    config = with_labels(config, data, "train")
+    pairs = find_pairs(data, "train")
+    groups = find_groups(data, pairs, config.data)
+    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
+    return config, split(pairs, config.data, config.seed, groups)
 
 
 def requested(

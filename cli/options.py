@@ -69,12 +69,19 @@ data_bar = click.option(
     help="Rows of data bar below each image, where files do not say or contradict themselves.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else.")
+instances = click.option(
+    "--instances", is_flag=True, help="Masks number the objects: any label above 0 is foreground (two classes)."
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
-def about_images(pixel_size: float | None, data_bar: int | None) -> dict[str, Any]:
-    """Return the settings that ``--pixel-size`` and ``--data-bar`` are short for."""
-    return {"data.image_pixel_size": pixel_size, "data.data_bar": data_bar}
+def about_images(pixel_size: float | None, data_bar: int | None, instances: bool = False) -> dict[str, Any]:
+    """Return the settings that ``--pixel-size``, ``--data-bar`` and ``--instances`` are short for."""
+    return {
+        "data.image_pixel_size": pixel_size,
+        "data.data_bar": data_bar,
+        "data.instances": instances or None,
+    }
 
 
 def resolve(config_file: Path | None, settings: dict[str, Any]) -> "Config":

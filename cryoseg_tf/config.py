@@ -5,6 +5,7 @@ before and after the network. Both are written to the run folder.
 """
 
 import difflib
+import re
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
@@ -30,6 +31,8 @@ class DataConfig(Branch):
 
     classes: tuple[str, ...] = Field(("background", "cell"), min_length=2, max_length=254)
     ignore: int | None = Field(None, ge=0, le=255)
+    instances: bool = False
+    group_pattern: str | None = None
     scale: Literal["auto", "none", "pixel_size", "shape"] = "auto"
     pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
     image_pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -47,6 +50,17 @@ class DataConfig(Branch):
         if len(set(names)) < len(names):
             raise ValueError("class names must differ")
         return names
+
+    @field_validator("group_pattern")
+    @classmethod
+    def _one_group(cls, pattern: str | None) -> str | None:
+        try:
+            count = 1 if pattern is None else re.compile(pattern).groups
+        except re.error as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
+        if count != 1:
+            raise ValueError(f"it must mark one part of the name by brackets, as (grid\\d+): it marks {count}")
+        return pattern
 
     @field_validator("shape")
     @classmethod
@@ -159,15 +173,19 @@ class Config(Branch):
         return [name for name in _names(Config) if attrgetter(name)(self) != attrgetter(name)(other)]
 
     def replace(self, settings: Mapping[str, Any]) -> "Config":
-        """Return a copy with dotted settings changed, as ``{"training.epochs": 50}``."""
-        tree = self.model_dump()
+        """Return a copy with dotted settings changed, as ``{"training.epochs": 50}``.
+
+        What was not set before and is not set now still counts as not set (``model_fields_set``).
+        """
+        known = _names(Config)
+        tree = self.model_dump(exclude_unset=True)
         for name, value in settings.items():
-            *branches, leaf = name.split(".")
-            node: Any = tree
-            for branch in branches:
-                node = node.get(branch) if isinstance(node, dict) else None
-            if not isinstance(node, dict) or leaf not in node or isinstance(node[leaf], dict):
+            if name not in known:
                 raise ConfigError(_unknown(name))
+            *branches, leaf = name.split(".")
+            node = tree
+            for branch in branches:
+                node = node.setdefault(branch, {})
             node[leaf] = value
         return Config.parse(tree)
 

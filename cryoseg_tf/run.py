@@ -4,7 +4,7 @@
 
     run.json          format version, status, contract (threshold included), best epoch
     config.yaml       every setting, so that the run repeats
-    split.json        which images trained and which validated
+    split.json        which images trained and which validated, and their groups, or null where unknown
     environment.json  versions, threads, device, and the SHA-256 of every image and mask
     model.keras       the weights of the best epoch
     state/            what a resume needs
@@ -120,6 +120,10 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """Return what ``environment.json`` says."""
         return self._read_json("environment.json")
+
+    def split(self) -> dict[str, Any]:
+        """Return what ``split.json`` says."""
+        return self._read_json("split.json")
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows of ``history.csv``."""

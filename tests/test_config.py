@@ -28,6 +28,8 @@ def test_numbers_may_come_as_text():
         ("data.classes", ["cell", "cell"], ["differ"]),
         ("data.patch", 100, ["data.patch is 100", "multiple of 16"]),
         ("data.percentiles", [99, 1], ["data.percentiles", "rising"]),
+        ("data.group_pattern", "grid(", ["data.group_pattern is 'grid('", "regular expression"]),
+        ("data.group_pattern", "grid", ["data.group_pattern is 'grid'", "brackets"]),
         ("training.precision", "float8", ["training.precision is 'float8'", "float32"]),
     ],
 )
@@ -48,3 +50,11 @@ def test_a_bad_file_is_named(tmp_path, text):
 def test_two_classes_need_one_channel():
     assert channels(("background", "cell")) == 1
     assert channels(("background", "cell", "ice")) == 3
+
+
+def test_what_the_user_did_not_set_stays_unset(tmp_path):
+    changed = Config().replace({"data.patch": 64}).replace({"seed": 1})
+    assert changed.data.model_fields_set == {"patch"}
+    assert changed.data.patch == 64
+    changed.save(tmp_path / "c.yaml")
+    assert "classes" in Config.load(tmp_path / "c.yaml").data.model_fields_set

@@ -1,6 +1,8 @@
-"""Annotated images: finding, checking, splitting, preparing; and the phantom."""
+"""Annotated images: finding, checking, grouping, splitting, preparing; and the phantom."""
 
+from .groups import Groups, find_groups
+from .labels import with_labels
 from .pairs import Pair, find_pairs
 from .splits import Split, split
 
-__all__ = ["Pair", "Split", "find_pairs", "split"]
+__all__ = ["Groups", "Pair", "Split", "find_groups", "find_pairs", "split", "with_labels"]

@@ -1,5 +1,7 @@
 """Find annotated images on disk: each image with its mask."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,15 +11,28 @@ from ..config import DataConfig
 from ..errors import DataError, ImageError
 from ..io.mask import Mask, read_mask
 from ..io.micrograph import SUFFIXES, Micrograph, read_micrograph
+from .layouts import Files, find_layout, image_files, is_laid_out
+
+__all__ = ["AnnotatedMicrograph", "Pair", "find_pairs", "image_files", "note_instances", "read_annotated"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """An image file and its mask file; ``name`` is the image's path below the data folder."""
+    """An image file and its mask file.
+
+    Attributes:
+        name: The image's path below the data folder.
+        image: The file.
+        mask: The file with its mask, or with LabelMe's shapes.
+        instances: Whether the mask numbers the objects, as Cellpose's do.
+    """
 
     name: str
     image: Path
     mask: Path
+    instances: bool = False
 
 
 @dataclass(frozen=True)
@@ -29,36 +44,32 @@ class AnnotatedMicrograph:
 
 
 def find_pairs(folder: Path | str, part: str | None = None) -> list[Pair]:
-    """Return the pairs in ``folder``, by name: ``images/x.tif`` with ``masks/x.png``.
+    """Return the pairs in ``folder``, by name; see ``layouts`` for how they may lie there.
 
     Args:
-        folder: Holds ``images/`` and ``masks/``, or ``train/`` and ``test/`` that do.
-        part: "train" or "test": that subfolder where it exists, else all of ``folder``.
+        folder: Holds annotated images, or ``train/`` and ``test/`` that do.
+        part: "train" or "test": that subfolder (or nnU-Net's) where it exists, else all of ``folder``.
 
     Raises:
-        DataError: If there are no pairs, or an image or mask has no partner or two.
+        DataError: If there are no pairs, no layout or two fit, or an image or mask has no partner or two.
     """
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
-    parts = [root / name for name in ("train", "test") if (root / name / "images").is_dir()]
+    parts = [root / name for name in ("train", "test") if is_laid_out(root / name)]
     if part and root / part in parts:
         parts = [root / part]
-    elif not parts or (root / "images").is_dir():
+    elif not parts or is_laid_out(root):
         parts = [root]
     elif part == "train":
         raise DataError(f"{root} has test/ but no train/: images to test on are not for training")
-    pairs = [pair for place in parts for pair in _pairs_in(place, root)]
-    if not pairs:
-        raise DataError(f"{root / 'images'} holds no image ({', '.join(sorted(SUFFIXES))})")
-    return sorted(pairs)
+    return sorted(pair for place in parts for pair in _pairs_in(place, part, root))
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Return the image files directly in a folder, by name."""
-    return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file() and not p.name.startswith(".")
-    )
+def note_instances(pairs: Sequence[Pair], config: DataConfig) -> None:
+    """Say once, for a whole data set, that masks are taken for instance labels."""
+    if any(_numbered(pair, config) for pair in pairs):
+        log.info("masks hold instances: any label above 0 is %s", config.classes[1])
 
 
 def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
@@ -68,30 +79,31 @@ def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
         ImageError: If either cannot be used, or the image holds NaN or infinity.
     """
     micrograph = read_micrograph(pair.image, pixel_size=config.image_pixel_size, data_bar=config.data_bar)
-    mask = read_mask(pair.mask, config.classes, config.ignore, micrograph.pixels.shape, micrograph.data_bar)
+    shape, instances = micrograph.pixels.shape, _numbered(pair, config)
+    mask = read_mask(pair.mask, config.classes, config.ignore, shape, micrograph.data_bar, instances=instances)
     bad = 0 if micrograph.pixels.dtype.kind in "bui" else int((~np.isfinite(micrograph.pixels)).sum())
     if bad:
         raise ImageError(f"{pair.image} holds {bad} pixels that are NaN or infinite: mend or remove the image")
     return AnnotatedMicrograph(micrograph, mask)
 
 
-def _pairs_in(place: Path, root: Path) -> list[Pair]:
-    for name in ("images", "masks"):
-        if not (place / name).is_dir():
-            raise DataError(f"{place} has no folder {name}/: annotated images are images/x.tif with masks/x.png")
-    images, masks = _by_stem(place / "images"), _by_stem(place / "masks")
+def _numbered(pair: Pair, config: DataConfig) -> bool:
+    return pair.mask.suffix.lower() != ".json" and (pair.instances or config.instances)
+
+
+def _pairs_in(place: Path, part: str | None, root: Path) -> list[Pair]:
+    layout, pairs = find_layout(place), []
+    for images, masks in layout.files(place, part):
+        _check_partners(images, masks, layout.partners)
+        pairs += [Pair(images[s].relative_to(root).as_posix(), images[s], masks[s], layout.instances) for s in images]
+    if not pairs:
+        raise DataError(f"{place} is laid out as {layout.name} but holds no image ({', '.join(sorted(SUFFIXES))})")
+    return pairs
+
+
+def _check_partners(images: Files, masks: Files, rule: str) -> None:
     for here, there, kind in ((images, masks, "mask"), (masks, images, "image")):
-        alone = [str(here[stem]) for stem in sorted(here.keys() - there.keys())]
+        alone = [str(here[name]) for name in sorted(here.keys() - there.keys())]
         if alone:
             more = f" (and {len(alone) - 3} more)" if len(alone) > 3 else ""
-            raise DataError(f"no {kind} for {', '.join(alone[:3])}{more}: partners share the name before the suffix")
-    return [Pair(images[s].relative_to(root).as_posix(), images[s], masks[s]) for s in images]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in image_files(folder):
-        if path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path} share a name: which of them is meant?")
-        found[path.stem] = path
-    return found
+            raise DataError(f"no {kind} for {', '.join(alone[:3])}{more}: {rule}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..data.pairs import AnnotatedMicrograph, Pair, read_annotated
+from ..data.pairs import AnnotatedMicrograph, Pair, note_instances, read_annotated
 from ..data.preprocess import Status
 from ..errors import ConfigError, DataError
 from ..io import atomic
@@ -136,6 +136,7 @@ def evaluate(
         raise DataError("there is no annotated image to score")
     out = Path(out)
     check_out(out)
+    note_instances(pairs, config.data)
     targets = destinations([pair.image for pair in pairs], out / OVERLAYS)
     seen, rows = frozenset(known), []
     # as a whole beside the old ones: a failure leaves the report that was there as it was

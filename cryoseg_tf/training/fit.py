@@ -99,7 +99,7 @@ class Training:
         begun = (run.path / "config.yaml").is_file()
         if begun:
             self.config, self.contract = run.config, run.contract
-            _check_unchanged(run, found.files)
+            _check_unchanged(run, split, found.files)
         else:
             self.config, self.contract = resolve(info.requested, found)
         self.sets = [Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)]
@@ -167,7 +167,11 @@ class Training:
             )  # fmt: skip
         atomic.write_json(
             self.run.path / "split.json",
-            {"train": [p.name for p in split.train], "validation": [p.name for p in split.validation]},
+            {
+                "train": [p.name for p in split.train],
+                "validation": [p.name for p in split.validation],
+                "groups": split.groups,
+            },
         )
         atomic.write_json(self.run.path / "environment.json", environment(self.config, self.found.files))
         self.run.update(contract=self.contract)
@@ -210,11 +214,14 @@ def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _check_unchanged(run: Run, files: dict[str, str]) -> None:
+def _check_unchanged(run: Run, split: Split, files: dict[str, str]) -> None:
     before = run.environment().get("files", {})
     changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
     if changed:
         raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")
+    if run.split().get("validation") != [p.name for p in split.validation]:
+        # going on would validate on images that were trained on
+        raise RunError(f"the groups of images changed since {run.path} was begun: start anew with --overwrite")
 
 
 def _result(run: Run, progress: Progress) -> FitResult:

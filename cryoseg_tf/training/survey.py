@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Config, Contract
-from ..data.pairs import Pair, read_annotated
+from ..data.pairs import Pair, note_instances, read_annotated
 from ..data.pipeline import Facts, examine
 from ..data.preprocess import model_shape
 from ..data.splits import Split
@@ -36,6 +36,7 @@ def survey(split: Split, config: Config) -> Survey:
         DataError: If no training mask holds any foreground, or pixel sizes are asked for and missing.
     """
     contract = Contract(classes=config.data.classes, percentiles=config.data.percentiles)
+    note_instances([*split.train, *split.validation], config.data)
 
     def facts(pairs: Sequence[Pair]) -> list[Facts]:
         return [examine(read_annotated(pair, config.data), contract) for pair in pairs]

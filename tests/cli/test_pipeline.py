@@ -1,6 +1,12 @@
 """Fit, evaluate, segment and export by command, as the README has them."""
 
 import json
+import shutil
+
+import numpy as np
+import tifffile
+from PIL import Image
+from scipy import ndimage
 
 
 def test_from_data_to_export(cli, tmp_path):
@@ -47,4 +53,39 @@ def test_pixel_size_and_data_bar_go_with_the_run(cli, tmp_path, make_pairs):
     segment = ["segment", run, data / "images", "--out", tmp_path / "masks", "--json"]
     rows = json.loads(cli(*segment, *given).stdout)
     assert [row["status"] in (0, 4) for row in rows] == [True] * 4
-    assert [row["status"] for row in json.loads(cli(*segment).stdout)] == [1] * 4  # pixel size unknown
+    assert all("pass --pixel-size" in row["error"] for row in json.loads(cli(*segment).stdout))
+
+
+def test_other_programs_layouts_go_through(cli, tmp_path, make_pairs):
+    """Cellpose's folder with numbered cells, classes named in a text; then a set of other classes is refused."""
+    source, data, run = make_pairs(tmp_path / "source", 4), tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for image in (source / "images").iterdir():
+        shutil.copy(image, data / image.name)
+        labels, _ = ndimage.label(np.asarray(Image.open(source / "masks" / image.name)))
+        tifffile.imwrite(data / f"{image.stem}_masks.tif", labels.astype(np.int32))
+    (data / "classes.txt").write_text("background\nyeast\n")
+    small = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--epochs", 1]
+    result = cli("fit", data, "--out", run, *small)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("masks hold instances: any label above 0 is yeast") == 1
+    assert "groups unknown" in result.stderr
+    assert "  - yeast\n" in (run / "config.yaml").read_text()
+    assert cli("evaluate", run, data, "--out", tmp_path / "report").exit_code == 0
+    (data / "classes.txt").write_text("background\nice\n")
+    result = cli("evaluate", run, data, "--out", tmp_path / "report")
+    assert result.exit_code == 2
+    assert "names the classes background, ice, but the model tells apart background, yeast" in result.stderr
+
+
+def test_instances_have_to_be_announced_elsewhere(cli, tmp_path, make_pairs):
+    data = make_pairs(tmp_path / "data", 3)
+    for mask in (data / "masks").iterdir():
+        labels, _ = ndimage.label(np.asarray(Image.open(mask)))
+        Image.fromarray((labels * 3).astype(np.uint16)).save(mask)
+    small = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--epochs", 1]
+    result = cli("fit", data, "--out", tmp_path / "run", *small)
+    assert result.exit_code == 2
+    result = cli("fit", data, "--out", tmp_path / "run", *small, "--instances")
+    assert result.exit_code == 0, result.stderr
+    assert cli("evaluate", tmp_path / "run", data, "--out", tmp_path / "report").exit_code == 0

@@ -155,6 +155,34 @@ def test_a_changed_image_stops_a_resume(tmp_path, data, tiny):
     assert "x00.png changed" in result.stderr
 
 
+def test_changed_groups_stop_a_resume(tmp_path, data):
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        command(data, run, "--epochs", "500"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    kill_when(process, lambda: epochs_done(run) >= 1)
+    assert Run(run).split()["groups"] is None
+    (validated,) = Run(run).split()["validation"]
+    others = Run(run).split()["train"]
+    rows = [f"{validated},A", f"{others[0]},A", *(f"{name},{name}" for name in others[1:])]
+    (data / "groups.csv").write_text("\n".join(["image,group", *rows]))
+    result = train(data, run, "--epochs", "500", "--resume")
+    assert result.returncode == 2
+    assert "groups of images changed" in result.stderr
+
+
+def test_groups_of_images_are_written_down(tmp_path, data):
+    rows = [f"x{i:02},{i % 2}" for i in range(6)]
+    (data / "groups.csv").write_text("\n".join(["image,group", *rows]))
+    result = train(data, tmp_path / "run", "--epochs", "1")
+    assert result.returncode == 0, result.stderr
+    assert "2 groups of images, from groups.csv" in result.stderr
+    split = Run(tmp_path / "run").split()
+    assert split["groups"] == {f"images/x{i:02}.png": str(i % 2) for i in range(6)}
+    assert len({split["groups"][name] for name in split["validation"]}) == 1
+    assert len(split["validation"]) == 3
+
+
 def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
     for mask in (data / "masks").iterdir():
         Image.new("L", (64, 64)).save(mask)
