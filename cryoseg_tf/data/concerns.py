@@ -3,6 +3,7 @@
 import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ..config import Config
 from .check import Concern, Finding
@@ -15,26 +16,47 @@ SATURATED = 0.02
 LEVELS = ("error", "warning", "note")
 
 
-def concerns(findings: Sequence[Finding], config: Config) -> list[Concern]:
-    """Return all concerns about a set, errors first."""
+@dataclass(frozen=True)
+class Conclusion:
+    """What there is to say about a set.
+
+    Attributes:
+        findings: One for each annotated image.
+        concerns: Errors first.
+        summary: The set in a few words, by what they are about.
+        verdict: One line: whether one can train on it.
+    """
+
+    findings: tuple[Finding, ...]
+    concerns: tuple[Concern, ...]
+    summary: dict[str, str]
+    verdict: str
+
+    @property
+    def failed(self) -> bool:
+        """Say whether something would spoil training."""
+        return any(concern.level == "error" for concern in self.concerns)
+
+
+def conclude(findings: Sequence[Finding], config: Config) -> Conclusion:
+    """Draw the conclusions from all findings of a set."""
     good = [f for f in findings if not f.error]
     found = [*_unusable(findings), *_missing_classes(good, config.data.classes), *copies(good), *misplaced(good)]
     found += [*_data_bars(good), *_saturated(good), *_pixel_sizes(good), *_types(good), *_small(good, config)]
     found += [*_empty(good), *_single(good)]
-    return sorted(found, key=lambda concern: LEVELS.index(concern.level))
+    found.sort(key=lambda concern: LEVELS.index(concern.level))
+    return Conclusion(tuple(findings), tuple(found), _summary(findings, config.data.classes), _verdict(findings, found))
 
 
-def verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
-    """Say in one line whether one can train on a set."""
+def _verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
     images, levels = counted(len(findings), "annotated image"), Counter(concern.level for concern in found)
     if levels["error"]:
         return f"{images}: not fit to train on, see the {counted(levels['error'], 'error')}"
-    fit = f"{images}: fit to train on"
-    return f"{fit}, but see the {counted(levels['warning'], 'warning')}" if levels["warning"] else fit
+    fit = f"{images}: {'fit to train on' if len(_learned(findings)) > 1 else 'sound, but too few to train on'}"
+    return f"{fit}; see the {counted(levels['warning'], 'warning')} first" if levels["warning"] else fit
 
 
-def summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, str]:
-    """Return the set in a few words, by what they are about."""
+def _summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, str]:
     good = [f for f in findings if not f.error]
     parts = Counter(f.part for f in findings)
     shares = [statistics.fmean(f.fractions[k] for f in good) for k in range(len(classes))] if good else []
@@ -48,6 +70,11 @@ def summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, st
         "data bar": _most(Counter(f"{f.cropped} rows cropped" for f in good if f.cropped)),
     }
     return {name: text for name, text in rows.items() if text}
+
+
+def _learned(findings: Sequence[Finding]) -> Sequence[Finding]:
+    """Return what ``fit`` learns from: train/ where there is one, else all."""
+    return [f for f in findings if f.part == "train"] or findings
 
 
 def counted(number: int, thing: str) -> str:
@@ -72,7 +99,7 @@ def _unusable(findings: Sequence[Finding]) -> Iterator[Concern]:
 
 
 def _missing_classes(good: Sequence[Finding], classes: Sequence[str]) -> Iterator[Concern]:
-    learned = [f for f in good if f.part == "train"] or good
+    learned = _learned(good)
     never = [name for k, name in enumerate(classes) if k and not any(f.fractions[k] for f in learned)]
     if learned and len(never) == len(classes) - 1:
         yield Concern("error", f"no mask to train on holds any {' or '.join(never)}: there is nothing to learn")
@@ -117,7 +144,7 @@ def _types(good: Sequence[Finding]) -> Iterator[Concern]:
 
 def _small(good: Sequence[Finding], config: Config) -> Iterator[Concern]:
     """Name images smaller than the patch that ``fit`` would choose, at the scale that it would choose."""
-    learned = [f for f in good if f.part == "train"] or good
+    learned = _learned(good)
     sides = [_network_side(f, learned, config) for f in learned]
     patch = config.data.patch or (patch_side(sides, config.model.stride) if sides else 0)
     small = tuple(
@@ -150,5 +177,5 @@ def _empty(good: Sequence[Finding]) -> Iterator[Concern]:
 
 
 def _single(good: Sequence[Finding]) -> Iterator[Concern]:
-    if sum(f.part == "train" for f in good) == 1:
+    if len(_learned(good)) == 1:
         yield Concern("note", "fit needs at least 2 annotated images, one of them to choose the best epoch by")
