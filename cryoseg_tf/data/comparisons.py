@@ -10,6 +10,7 @@ from .check import Clues, Concern, Finding
 from .similar import clusters, near_duplicates
 
 Link = tuple[int, int]
+Detail = tuple[str, str]
 
 NAMED = 5
 """So many copies of an image are named; of more, the number."""
@@ -18,19 +19,16 @@ NAMED = 5
 def copies(good: Sequence[Finding]) -> Iterator[Concern]:
     """Report images that are there twice; across train and test they make every score worthless."""
     same, near = _links(good)
-    leaks = [(i, j) for i, j in sorted(same | near) if good[i].part != good[j].part]
+    leaks = [link for link in sorted(same | near) if good[link[0]].part != good[link[1]].part]
     if leaks:
-        yield Concern(
-            "error",
-            "images are both in train and in test, so scores would be too good: keep each in one of them",
-            tuple(_leak(good[i], good[j], (i, j) in same) for i, j in leaks),
-        )
-    if sets := _within_parts(good, same):
-        details = tuple((good[s[0]].pair.name, f"same pixels as {_others(good, s)}{_masks(good, s)}") for s in sets)
-        yield Concern("warning", "images are there twice: remove the copies", details)
-    if sets := _within_parts(good, near):
-        details = tuple((good[s[0]].pair.name, f"nearly the same as {_others(good, s)}") for s in sets)
-        yield Concern("note", "images look nearly the same: keep them in one group when splitting", details)
+        evidence = tuple(line for link in leaks for line in _leak(good, link, link in same))
+        title = f"{images_are(evidence)} in both train and test, scores would be too good: keep each in one of them"
+        yield Concern("error", title, evidence)
+    if evidence := tuple(_members(good, same, "same pixels as")):
+        yield Concern("warning", f"{images_are(evidence)} there more than once: remove the copies", evidence)
+    if evidence := tuple(_members(good, near, "nearly the same as")):
+        title = f"{images_are(evidence)} nearly the same as another: keep such images in one group when splitting"
+        yield Concern("note", title, evidence)
 
 
 def misplaced(good: Sequence[Finding]) -> Iterator[Concern]:
@@ -47,7 +45,13 @@ def describe(shift: Shift) -> str:
     """Say where a mask fits better, and by how much."""
     ways = ((shift.down, "down", "up"), (shift.right, "right", "left"))
     where = " and ".join(f"{abs(by)} px further {plus if by > 0 else minus}" for by, plus, minus in ways if by)
-    return f"mask fits {where} better: {shift.there:.2f} against {shift.here:.2f}"
+    return f"mask fits {where} better: {shift.there:.2f} against {max(shift.here, 0):.2f}"
+
+
+def images_are(details: Sequence[Detail]) -> str:
+    """Begin a sentence about the images that are named: "1 image is", "2 images are"."""
+    number = len({name for name, _ in details})
+    return f"{number} image{' is' if number == 1 else 's are'}"
 
 
 def _links(good: Sequence[Finding]) -> tuple[set[Link], set[Link]]:
@@ -62,22 +66,21 @@ def _links(good: Sequence[Finding]) -> tuple[set[Link], set[Link]]:
     return same, set(near_duplicates(np.stack([c.signature for c in clues]))) - same
 
 
-def _within_parts(good: Sequence[Finding], links: set[Link]) -> list[list[int]]:
-    return clusters([(i, j) for i, j in sorted(links) if good[i].part == good[j].part])
+def _leak(good: Sequence[Finding], link: Link, same: bool) -> Iterator[Detail]:
+    for mine, other in (link, link[::-1]):
+        yield good[mine].pair.name, f"{'same pixels as' if same else 'nearly the same as'} {good[other].pair.name}"
 
 
-def _leak(first: Finding, second: Finding, same: bool) -> tuple[str, str]:
-    return first.pair.name, f"{'same pixels as' if same else 'nearly the same as'} {second.pair.name}"
-
-
-def _others(good: Sequence[Finding], members: Sequence[int]) -> str:
-    names = [good[i].pair.name for i in members[1:]]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
-
-
-def _masks(good: Sequence[Finding], members: Sequence[int]) -> str:
-    return "; their masks differ" if len({_clues(good[i]).mask_digest for i in members}) > 1 else ""
+def _members(good: Sequence[Finding], links: set[Link], text: str) -> Iterator[Detail]:
+    """Name each image that links join with others of its part."""
+    for members in clusters([(i, j) for i, j in sorted(links) if good[i].part == good[j].part]):
+        # copies with unlike masks: at least one of them is wrong
+        pixels, masks = ({getattr(_clues(good[i]), key) for i in members} for key in ("digest", "mask_digest"))
+        differ = "; their masks differ" if len(pixels) == 1 < len(masks) else ""
+        for i in members:
+            names = [good[j].pair.name for j in members if j != i]
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            yield good[i].pair.name, f"{text} {', '.join(names[:NAMED])}{more}{differ}"
 
 
 def _other_partners(good: Sequence[Finding]) -> Iterator[tuple[str, str]]:
@@ -88,7 +91,7 @@ def _other_partners(good: Sequence[Finding]) -> Iterator[tuple[str, str]]:
     for members in shapes.values():
         images, masks = (np.stack([getattr(_clues(f), kind) for f in members]) for kind in ("image", "mask"))
         for i, j, there, here in better_partners(images, masks):
-            evidence = f"the mask of {members[j].pair.name} fits better: {there:.2f} against {here:.2f}"
+            evidence = f"the mask of {members[j].pair.name} fits better: {there:.2f} against {max(here, 0):.2f}"
             yield members[i].pair.name, evidence
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..config import Config
 from .check import Concern, Finding
-from .comparisons import copies, misplaced
+from .comparisons import copies, images_are, misplaced
 from .patches import patch_side
 
 SATURATED = 0.02
@@ -91,11 +91,19 @@ def _most(counts: Counter[str]) -> str:
 
 
 def _unusable(findings: Sequence[Finding]) -> Iterator[Concern]:
-    bad = tuple((f.pair.name, f.error) for f in findings if f.error)
+    bad = tuple((f.pair.name, _without_folders(f)) for f in findings if f.error)
     if bad:
         yield Concern(
             "error", f"{len(bad)} of {len(findings)} annotated images cannot be used: mend or remove them", bad
         )
+
+
+def _without_folders(finding: Finding) -> str:
+    """Return a finding's error with bare file names: the image is named beside it."""
+    text = finding.error
+    for path in (finding.pair.image, finding.pair.mask):
+        text = text.replace(str(path), path.name)
+    return text
 
 
 def _missing_classes(good: Sequence[Finding], classes: Sequence[str]) -> Iterator[Concern]:
@@ -109,17 +117,20 @@ def _missing_classes(good: Sequence[Finding], classes: Sequence[str]) -> Iterato
 
 def _data_bars(good: Sequence[Finding]) -> Iterator[Concern]:
     for rows in sorted({f.data_bar for f in good if f.data_bar}):
-        named = tuple((f.pair.name, f"rows {f.shape[0] - rows} to {f.shape[0] - 1}") for f in good if f.data_bar == rows)
-        which = f"{counted(len(named), 'image')} of {len(good)} seem{'s' if len(named) == 1 else ''}"
+        barred = [f for f in good if f.data_bar == rows]
+        named = tuple(
+            (f.pair.name, f"rows {f.shape[0] - rows} to {f.shape[0] - 1} look like a data bar") for f in barred
+        )
+        which = f"{counted(len(barred), 'image')} of {len(good)} seem{'s' if len(barred) == 1 else ''}"
         yield Concern("warning", f"{which} to have a data bar of {rows} rows: pass --data-bar {rows}", named)
 
 
 def _saturated(good: Sequence[Finding]) -> Iterator[Concern]:
-    named = tuple(
-        (f.pair.name, f"{f.saturated:.1%} of the pixels are at {f.values[1]:g}") for f in good if f.saturated > SATURATED
-    )
+    bright = [f for f in good if f.saturated > SATURATED]
+    named = tuple((f.pair.name, f"{f.saturated:.1%} of the pixels are at {f.values[1]:g}") for f in bright)
     if named:
-        yield Concern("warning", "images are saturated, what is brightest has lost its shape: record with less gain", named)
+        title = f"{images_are(named)} saturated, the brightest parts have lost their shape: record with less gain"
+        yield Concern("warning", title, named)
 
 
 def _pixel_sizes(good: Sequence[Finding]) -> Iterator[Concern]:
@@ -147,15 +158,11 @@ def _small(good: Sequence[Finding], config: Config) -> Iterator[Concern]:
     learned = _learned(good)
     sides = [_network_side(f, learned, config) for f in learned]
     patch = config.data.patch or (patch_side(sides, config.model.stride) if sides else 0)
-    small = tuple(
-        (f.pair.name, f"{f.shape[1]}x{f.shape[0]}") for f, side in zip(learned, sides, strict=True) if side < patch
-    )
-    if small:
-        title = (
-            f"{counted(len(small), 'image')} smaller than the patch of {patch} px: "
-            "padded at the right and the bottom, the padding is not learned from"
-        )
-        yield Concern("note", title, small)
+    narrow = [f for f, side in zip(learned, sides, strict=True) if side < patch]
+    named = tuple((f.pair.name, f"{f.shape[1]}x{f.shape[0]} is padded") for f in narrow)
+    if named:
+        title = f"{images_are(named)} smaller than the patch of {patch} px"
+        yield Concern("note", f"{title}: padded at the right and the bottom, padding is not learned from", named)
 
 
 def _network_side(finding: Finding, learned: Sequence[Finding], config: Config) -> int:

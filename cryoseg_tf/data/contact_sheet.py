@@ -40,7 +40,7 @@ LITTLE = 320
 COLOURS = ("#ffd60a", "#ff5fa2", "#32d7ff", "#7dff5a", "#ff8c32", "#b48cff", "#ff4646", "#f0f0c8")
 """One for each class after the background, in turn; all stand out from gray."""
 
-FILL, OUTLINE, DARK = 56, 255, 130
+FILL, OUTLINE, DARK = 40, 255, 130
 """How opaque a mask's areas, its outlines and what is not annotated are drawn, of 255."""
 
 
