@@ -51,9 +51,13 @@ def conclude(findings: Sequence[Finding], config: Config) -> Conclusion:
 def _verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
     images, levels = counted(len(findings), "annotated image"), Counter(concern.level for concern in found)
     if levels["error"]:
-        return f"{images}: not fit to train on, see the {counted(levels['error'], 'error')}"
+        return f"{images}: not fit to train on, see the {_several(levels['error'], 'error')}"
     fit = f"{images}: {'fit to train on' if len(_learned(findings)) > 1 else 'sound, but too few to train on'}"
-    return f"{fit}; see the {counted(levels['warning'], 'warning')} first" if levels["warning"] else fit
+    return f"{fit}; see the {_several(levels['warning'], 'warning')} first" if levels["warning"] else fit
+
+
+def _several(number: int, thing: str) -> str:
+    return thing if number == 1 else f"{number} {thing}s"
 
 
 def _summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, str]:

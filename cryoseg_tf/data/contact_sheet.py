@@ -29,10 +29,10 @@ from .concerns import LEVELS, Conclusion
 from .pairs import read_annotated
 from .similar import Floats, thumbnail
 
-SIDES = ((40, 640), (120, 480))
+SIDES = ((40, 640), (120, 480), (300, 320))
 """Up to so many images a thumbnail's longer side is so long in pixels; beyond, ``SMALL``."""
 
-SMALL = 320
+SMALL = 240
 
 LITTLE = 320
 """Images are magnified by whole numbers up to about this many pixels."""
@@ -142,8 +142,8 @@ def _pictures(finding: Finding, config: DataConfig, side: int) -> tuple[str, str
     factor = min(1.0, side / longest) if longest > LITTLE // 2 else LITTLE // longest
     height, width = (max(1, round(length * factor)) for length in pixels.shape)
     gray = Image.fromarray(_stretched(thumbnail(pixels, (height, width))))
-    picture = _address(gray, "JPEG", quality=78)
-    return picture, _address(overlay(mask, (height, width)), "PNG", optimize=True) if mask is not None else ""
+    picture = _address(gray, "JPEG", quality=75)
+    return picture, _address(overlay(mask, (height, width)), "PNG") if mask is not None else ""
 
 
 def _stretched(values: Floats) -> npt.NDArray[np.uint8]:
