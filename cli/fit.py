@@ -82,8 +82,9 @@ def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
     config = with_labels(config, data, "train")
     pairs = find_pairs(data, "train")
     groups = find_groups(data, pairs, config.data)
+    divided = split(pairs, config.data, config.seed, groups)
     reporter.console.print(groups.summary, soft_wrap=True, markup=False)
-    return config, split(pairs, config.data, config.seed, groups)
+    return config, divided
 
 
 def requested(

@@ -11,7 +11,7 @@ from PIL import UnidentifiedImageError
 
 from ..errors import ImageError
 from . import mrc, picture, tiff
-from .databar import bar_rows
+from .data_bar import bar_rows
 from .units import SQUARE
 from .vendor import Metadata
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..config import Config, Contract
 from ..data.pairs import Pair, note_instances, read_annotated
+from ..data.patches import patch_side
 from ..data.pipeline import Facts, examine
 from ..data.preprocess import model_shape
 from ..data.splits import Split
@@ -96,13 +97,3 @@ def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
     patch = config.data.patch or patch_side([int(min(s)) for s in shapes], config.model.stride)
     settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
     return config.replace(settings), contract
-
-
-def patch_side(sides: Sequence[int], stride: int) -> int:
-    """Choose the patch: half the images' typical shorter side, as the thesis did, within 128 to 256.
-
-    Images shorter than 128 are taken whole. The result is a multiple of ``stride``.
-    """
-    side = statistics.median(sides)
-    chosen = min(max(side / 2, 128), 256, side)
-    return max(1, round(-(-chosen // stride))) * stride

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cryoseg_tf.errors import ImageError
 from cryoseg_tf.io import described, thermo
-from cryoseg_tf.io.databar import bar_rows
+from cryoseg_tf.io.data_bar import bar_rows
 from cryoseg_tf.io.units import Facts, stated
 from cryoseg_tf.io.vendor import Metadata, combined
 

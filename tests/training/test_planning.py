@@ -1,10 +1,10 @@
 import pytest
 
 from cryoseg_tf.config import Config
+from cryoseg_tf.data.patches import patch_side
 from cryoseg_tf.errors import ConfigError
 from cryoseg_tf.training.callbacks import learning_rates
 from cryoseg_tf.training.planning import Timing, plan
-from cryoseg_tf.training.survey import patch_side
 
 
 def cost(config, timing, images):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryoseg_tf.errors import ImageError
-from cryoseg_tf.io.databar import bar_rows
+from cryoseg_tf.io.data_bar import bar_rows
 from cryoseg_tf.io.micrograph import read_micrograph
 from cryoseg_tf.io.vendor import Metadata
 
