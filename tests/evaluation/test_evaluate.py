@@ -96,7 +96,8 @@ def test_unknown_pixel_size_counts_as_missed_until_it_is_given(bright, config, f
     assert unknown.summary()["status"] == {"pixel_size_unknown": 4}
     assert [row.foreground.recall for row in unknown.rows] == [0, 0, 0, 0]
     assert all(math.isnan(row.foreground.precision) for row in unknown.rows)
-    given = evaluate(segmenter, four, config, tmp_path / "out", pixel_size=10.0)
+    known = config.replace({"data.image_pixel_size": 10.0})
+    given = evaluate(segmenter, four, known, tmp_path / "out")
     assert given.summary()["status"] == {}
     assert [(row.pixel_size, row.status) for row in given.rows] == [(10.0, Status.OK)] * 4
     assert given.rows[0].foreground.dice == 1
@@ -107,9 +108,10 @@ def test_a_pixel_size_that_contradicts_the_file_is_refused(bright, config, four,
     image = four[0].image.with_suffix(".tif")
     tifffile.imwrite(image, pixels, imagej=True, resolution=(100, 100), metadata={"unit": "um"})  # 10 nm
     pairs = [Pair("images/a.tif", image, four[0].mask)]
-    assert evaluate(bright(), pairs, config, tmp_path / "out", pixel_size=10.0).rows[0].pixel_size == 10
-    with pytest.raises(DataError, match="says its pixel size is 10 nm"):
-        evaluate(bright(), pairs, config, tmp_path / "out", pixel_size=12.0)
+    right, wrong = (config.replace({"data.image_pixel_size": size}) for size in (10.0, 12.0))
+    assert evaluate(bright(), pairs, right, tmp_path / "out").rows[0].pixel_size == 10
+    with pytest.raises(ImageError, match="says its pixel size is 10 nm"):
+        evaluate(bright(), pairs, wrong, tmp_path / "out")
 
 
 def test_progress_is_told_after_each_image(bright, config, four, tmp_path):
