@@ -78,9 +78,9 @@ def mask_layers(mask: Mask) -> Layers | None:
     if not edges.any():
         return None
     shape = reduced(mask.shape)
-    outlines = ndimage.gaussian_filter(thumbnail(edges, shape), 1)
-    foreground = thumbnail((mask > 0) & (mask != IGNORE), shape)
-    return Layers(outlines - outlines.mean(), _detail(ndimage.gaussian_filter(foreground, 1)))
+    outlines, foreground = thumbnail(edges, shape), thumbnail((mask > 0) & (mask != IGNORE), shape)
+    # to filter the image is enough: what is correlated with it is filtered as well
+    return Layers(outlines - outlines.mean(), foreground - foreground.mean())
 
 
 def better_shift(image: Layers, mask: Layers, shape: tuple[int, int]) -> Shift | None:
