@@ -98,7 +98,7 @@ def better_shift(image: Layers, mask: Layers, shape: tuple[int, int]) -> Shift |
     centre = outlines.shape[0] // 2, outlines.shape[1] // 2
     place = np.unravel_index(both.argmax(), both.shape)
     for scores in (sharp, both):
-        if scores[_around(place)].max() - scores[_around(centre)].max() < MARGIN:
+        if not scores[_around(place)].max() - scores[_around(centre)].max() >= MARGIN:  # NaN fits nowhere better
             return None
     steps = [full / small for full, small in zip(shape, reduced(shape), strict=True)]
     down, right = (round(int(p - c) * step) for p, c, step in zip(place, centre, steps, strict=True))
