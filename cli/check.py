@@ -23,6 +23,12 @@ SHOWN = 10
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
+def _page(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    if path and path.suffix.lower() not in (".html", ".htm"):  # so that a slip never replaces an image
+        raise click.BadParameter(f"{path} is not named as a page: end it in .html")
+    return path
+
+
 @click.command("check")
 @click.argument("data", type=options.DATA)
 @options.config_file
@@ -35,6 +41,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
+    callback=_page,
     help="Write all images with their masks as one page.",
 )
 @options.as_json

@@ -78,9 +78,9 @@ def mask_layers(mask: Mask) -> Layers | None:
     if not edges.any():
         return None
     shape = reduced(mask.shape)
-    outlines = ndimage.gaussian_filter(thumbnail(edges, shape), 1)
-    foreground = thumbnail((mask > 0) & (mask != IGNORE), shape)
-    return Layers(outlines - outlines.mean(), _detail(ndimage.gaussian_filter(foreground, 1)))
+    outlines, foreground = thumbnail(edges, shape), thumbnail((mask > 0) & (mask != IGNORE), shape)
+    # to filter the image is enough: what is correlated with it is filtered as well
+    return Layers(outlines - outlines.mean(), foreground - foreground.mean())
 
 
 def better_shift(image: Layers, mask: Layers, shape: tuple[int, int]) -> Shift | None:
@@ -98,7 +98,7 @@ def better_shift(image: Layers, mask: Layers, shape: tuple[int, int]) -> Shift |
     centre = outlines.shape[0] // 2, outlines.shape[1] // 2
     place = np.unravel_index(both.argmax(), both.shape)
     for scores in (sharp, both):
-        if scores[_around(place)].max() - scores[_around(centre)].max() < MARGIN:
+        if not scores[_around(place)].max() - scores[_around(centre)].max() >= MARGIN:  # NaN fits nowhere better
             return None
     steps = [full / small for full, small in zip(shape, reduced(shape), strict=True)]
     down, right = (round(int(p - c) * step) for p, c, step in zip(place, centre, steps, strict=True))

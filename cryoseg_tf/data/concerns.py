@@ -64,12 +64,11 @@ def _summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, s
     good = [f for f in findings if not f.error]
     parts = Counter(f.part for f in findings)
     shares = [statistics.fmean(f.fractions[k] for f in good) for k in range(len(classes))] if good else []
-    sizes = sorted({f"{f.pixel_size:.4g}" for f in good if f.pixel_size}, key=float)
     rows = {
         "images": f"{len(findings)}" + (f" ({parts['train']} train, {parts['test']} test)" if parts["test"] else ""),
         "sizes": _most(Counter(f"{f.shape[1]}x{f.shape[0]}" for f in good)),
         "types": _most(Counter(f.dtype for f in good)),
-        "pixel size": f"{sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} nm" if sizes else "unknown",
+        "pixel size": _most(Counter(f"{f.pixel_size:.4g} nm" if f.pixel_size else "unknown" for f in good)),
         "mean share": ", ".join(f"{n} {s:.1%}" for n, s in zip(classes[1:], shares[1:], strict=False)),
         "data bar": _most(Counter(f"{f.cropped} rows cropped" for f in good if f.cropped)),
     }

@@ -75,3 +75,11 @@ def test_check_does_not_load_tensorflow(data):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_a_page_never_replaces_an_image(cli, data):
+    before = (data / "images" / "x00.png").read_bytes()
+    result = cli("check", data, "--html", data / "images" / "x00.png")
+    assert result.exit_code == 2
+    assert "end it in .html" in result.stderr
+    assert (data / "images" / "x00.png").read_bytes() == before

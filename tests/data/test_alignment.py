@@ -65,3 +65,10 @@ def test_any_shape_can_be_compared(shape):
     layers = image_layers(random.random(shape)), mask_layers(mask)
     better_shift(*layers, shape)
     assert all(np.isfinite(side.coarse()).all() for side in layers)
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_values_beyond_float32_raise_no_alarm():
+    image, mask = PAIRS[0]
+    layers = image_layers(np.where(image > image.mean(), 1e300, 0.0))
+    assert better_shift(layers, mask_layers(moved(mask, 0, 20)), mask.shape) is None
