@@ -80,6 +80,7 @@ def look(data: Path, config: "Config", threads: int | None) -> "tuple[Config, Co
     from cryoseg_tf.data import find_pairs, with_labels
     from cryoseg_tf.data.check import check
     from cryoseg_tf.data.concerns import conclude
+    from cryoseg_tf.data.groups import stated_groups
     from cryoseg_tf.data.pairs import note_instances
 
     from . import reporter
@@ -87,8 +88,9 @@ def look(data: Path, config: "Config", threads: int | None) -> "tuple[Config, Co
     config = with_labels(config, data)
     pairs = find_pairs(data)
     note_instances(pairs, config.data)
+    groups = stated_groups(data, pairs, config.data)
     found = list(reporter.track(check(pairs, config.data, threads), len(pairs), "checking"))
-    return config, conclude(found, config)
+    return config, conclude(found, config, groups)
 
 
 def draw(html: Path, data: Path, conclusion: "Conclusion", config: "Config", threads: int | None) -> None:

@@ -15,9 +15,11 @@ from ..config import IGNORE, DataConfig
 from ..errors import ImageError
 from ..io.data_bar import find_data_bar
 from ..io.mask import Mask
+from ..io.micrograph import Micrograph
 from .alignment import Shift, better_shift, image_layers, mask_layers
 from .pairs import AnnotatedMicrograph, Pair, read_annotated
 from .similar import Floats, digest, signature
+from .stage import StageField, stage_field
 
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits of the detectors that write whole numbers."""
@@ -36,6 +38,7 @@ class Clues:
         signature: See ``similar.signature``.
         image: ``(2, d)``, see ``alignment.Layers.coarse``; None where the mask has no boundary.
         mask: The same of the mask.
+        field: Where the image was taken, if the file says.
     """
 
     digest: str
@@ -43,6 +46,7 @@ class Clues:
     signature: Floats
     image: Floats | None = None
     mask: Floats | None = None
+    field: StageField | None = None
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,8 @@ def _examined(pair: Pair, data: AnnotatedMicrograph, values: tuple[float, float]
     counts = np.bincount(mask.ravel(), minlength=IGNORE + 1)
     known = int(counts.sum() - counts[IGNORE])
     top = ceiling(pixels, values[1])
-    clues, shift = _compared(pixels, mask)
-    cropped = int(getattr(data.micrograph, "data_bar", 0))
+    clues, shift = _compared(data.micrograph, mask)
+    cropped = data.micrograph.data_bar
     return Finding(
         pair,
         shape=mask.shape,
@@ -178,10 +182,11 @@ def _examined(pair: Pair, data: AnnotatedMicrograph, values: tuple[float, float]
     )
 
 
-def _compared(pixels: npt.NDArray[Any], mask: Mask) -> tuple[Clues, Shift | None]:
+def _compared(micrograph: Micrograph, mask: Mask) -> tuple[Clues, Shift | None]:
+    pixels, field = micrograph.pixels, stage_field(micrograph)
     outline = mask_layers(mask)
     same = digest(pixels), digest(mask), signature(pixels)
     if outline is None:
-        return Clues(*same), None
+        return Clues(*same, field=field), None
     image = image_layers(pixels)
-    return Clues(*same, image.coarse(), outline.coarse()), better_shift(image, outline, mask.shape)
+    return Clues(*same, image.coarse(), outline.coarse(), field), better_shift(image, outline, mask.shape)

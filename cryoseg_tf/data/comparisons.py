@@ -7,6 +7,7 @@ import numpy as np
 
 from .alignment import Shift, better_partners
 from .check import Clues, Concern, Finding
+from .groups import Groups, groups_by_look
 from .similar import clusters, near_duplicates
 
 Link = tuple[int, int]
@@ -29,6 +30,24 @@ def copies(good: Sequence[Finding]) -> Iterator[Concern]:
     if evidence := tuple(_members(good, near, "nearly the same as")):
         title = f"{images_are(evidence)} nearly the same as another: keep such images in one group when splitting"
         yield Concern("note", title, evidence)
+
+
+def grouped(good: Sequence[Finding], stated: Groups | None) -> Groups:
+    """Return the groups that were stated, or those that the images show."""
+    clues = [_clues(f) for f in good]
+    return stated or groups_by_look([f.pair.name for f in good], [c.signature for c in clues], [c.field for c in clues])
+
+
+def divided(good: Sequence[Finding], groups: Groups) -> Iterator[Concern]:
+    """Report groups that are both in train and in test."""
+    homes: dict[str, set[str]] = defaultdict(set)
+    for finding in good:
+        homes[groups.of[finding.pair.name]].add(finding.part)
+    split = {group for group, parts in homes.items() if len(parts) > 1}
+    named = tuple((f.pair.name, f"of group {g}") for f in good if (g := groups.of[f.pair.name]) in split)
+    if groups.known and named:
+        title = f"{images_are(named)} of groups that are in both train and test: scores will be too good"
+        yield Concern("warning", title, named)
 
 
 def misplaced(good: Sequence[Finding]) -> Iterator[Concern]:

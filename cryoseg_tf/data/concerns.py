@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ..config import Config
 from .check import Concern, Finding
-from .comparisons import copies, images_are, misplaced
+from .comparisons import copies, divided, grouped, images_are, misplaced
+from .groups import Groups
 from .patches import patch_side
 
 SATURATED = 0.02
@@ -38,14 +39,23 @@ class Conclusion:
         return any(concern.level == "error" for concern in self.concerns)
 
 
-def conclude(findings: Sequence[Finding], config: Config) -> Conclusion:
-    """Draw the conclusions from all findings of a set."""
+def conclude(findings: Sequence[Finding], config: Config, stated: Groups | None = None) -> Conclusion:
+    """Draw the conclusions from all findings of a set.
+
+    Args:
+        findings: As from ``check``.
+        config: Says what is wanted of the images.
+        stated: The images' groups, where someone stated them.
+    """
     good = [f for f in findings if not f.error]
+    groups = grouped(good, stated)
     found = [*_unusable(findings), *_missing_classes(good, config.data.classes), *copies(good), *misplaced(good)]
+    found += divided(good, groups)
     found += [*_data_bars(good), *_saturated(good), *_pixel_sizes(good), *_types(good), *_small(good, config)]
     found += [*_empty(good), *_single(good)]
     found.sort(key=lambda concern: LEVELS.index(concern.level))
-    return Conclusion(tuple(findings), tuple(found), _summary(findings, config.data.classes), _verdict(findings, found))
+    summary = _summary(findings, config.data.classes, groups)
+    return Conclusion(tuple(findings), tuple(found), summary, _verdict(findings, found))
 
 
 def _verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
@@ -60,7 +70,7 @@ def _several(number: int, thing: str) -> str:
     return thing if number == 1 else f"{number} {thing}s"
 
 
-def _summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, str]:
+def _summary(findings: Sequence[Finding], classes: Sequence[str], groups: Groups) -> dict[str, str]:
     good = [f for f in findings if not f.error]
     parts = Counter(f.part for f in findings)
     shares = [statistics.fmean(f.fractions[k] for f in good) for k in range(len(classes))] if good else []
@@ -70,6 +80,7 @@ def _summary(findings: Sequence[Finding], classes: Sequence[str]) -> dict[str, s
         "types": _most(Counter(f.dtype for f in good)),
         "pixel size": _most(Counter(f"{f.pixel_size:.4g} nm" if f.pixel_size else "unknown" for f in good)),
         "mean share": ", ".join(f"{n} {s:.1%}" for n, s in zip(classes[1:], shares[1:], strict=False)),
+        "groups": f"{len(set(groups.of.values()))}, from {groups.source}" if groups.known else "unknown",
         "data bar": _most(Counter(f"{f.cropped} rows cropped" for f in good if f.cropped)),
     }
     return {name: text for name, text in rows.items() if text}

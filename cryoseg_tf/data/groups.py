@@ -19,8 +19,8 @@ from ..config import DataConfig
 from ..errors import DataError
 from ..io.micrograph import SUFFIXES
 from .pairs import Pair, read_annotated
-from .similar import near_duplicates, signature
-from .stage import overlaps, stage_field
+from .similar import Floats, near_duplicates, signature
+from .stage import StageField, overlaps, stage_field
 
 TABLE = "groups.csv"
 PATTERN = "data.group_pattern"
@@ -72,12 +72,30 @@ def find_groups(folder: Path | str, pairs: Sequence[Pair], config: DataConfig) -
         DataError: If ``groups.csv`` or the pattern leaves an image out, or the table is wrong.
         ImageError: If an image has to be looked at and cannot be read.
     """
+    return stated_groups(folder, pairs, config) or _found(pairs, config)
+
+
+def stated_groups(folder: Path | str, pairs: Sequence[Pair], config: DataConfig) -> Groups | None:
+    """Return the groups that ``groups.csv`` or the pattern states, without looking at an image; or None."""
     table = Path(folder) / TABLE
     if table.is_file():
         return Groups(_from_table(table, pairs), TABLE, True)
     if config.group_pattern is not None:
         return Groups(_from_pattern(config.group_pattern, pairs), PATTERN, True)
-    return _found(pairs, config)
+    return None
+
+
+def groups_by_look(names: Sequence[str], signatures: Sequence[Floats], fields: Sequence[StageField | None]) -> Groups:
+    """Return the groups of images that overlap on the stage or are near-duplicates.
+
+    Args:
+        names: Of the images.
+        signatures: See ``similar.signature``.
+        fields: Where they were taken, or None for an image whose file does not say.
+    """
+    links = near_duplicates(np.array(signatures)) + overlaps(fields)
+    known = all(field is not None for field in fields)
+    return Groups(join(links, names), "stage positions and near-duplicates", known)
 
 
 def _from_table(table: Path, pairs: Sequence[Pair]) -> dict[str, str]:
@@ -147,9 +165,7 @@ def _found(pairs: Sequence[Pair], config: DataConfig) -> Groups:
         micrograph = read_annotated(pair, config).micrograph
         signatures.append(signature(micrograph.pixels))
         fields.append(stage_field(micrograph))
-    links = near_duplicates(np.array(signatures)) + overlaps(fields)
-    names = join(links, [pair.name for pair in pairs])
-    return Groups(names, "stage positions and near-duplicates", all(field is not None for field in fields))
+    return groups_by_look([pair.name for pair in pairs], signatures, fields)
 
 
 def join(links: Sequence[tuple[int, int]], names: Sequence[str]) -> dict[str, str]:

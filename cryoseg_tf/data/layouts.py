@@ -66,6 +66,13 @@ def image_files(folder: Path) -> list[Path]:
     return files_in(folder, SUFFIXES)
 
 
+def micrographs_in(folder: Path) -> list[Path]:
+    """Return the image files directly in a folder, by name, without the masks that Cellpose puts beside them."""
+    images = image_files(folder)
+    stems = {p.stem for p in images}
+    return [p for p in images if not (_CELLPOSE_MASK.fullmatch(p.stem) and _cellpose_case(p) in stems)]
+
+
 def files_in(folder: Path, suffixes: Iterable[str]) -> list[Path]:
     """Return the files directly in a folder that have one of these suffixes, by name; none where it is absent."""
     if not folder.is_dir():

@@ -11,9 +11,7 @@ from ..config import DataConfig
 from ..errors import DataError, ImageError
 from ..io.mask import Mask, read_mask
 from ..io.micrograph import SUFFIXES, Micrograph, read_micrograph
-from .layouts import Files, find_layout, image_files, is_laid_out
-
-__all__ = ["AnnotatedMicrograph", "Pair", "find_pairs", "image_files", "note_instances", "read_annotated"]
+from .layouts import Files, find_layout, is_laid_out
 
 log = logging.getLogger(__name__)
 

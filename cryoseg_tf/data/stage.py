@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,16 +24,15 @@ class StageField:
 
 def stage_field(micrograph: Micrograph) -> StageField | None:
     """Return an image's field on the stage, or None where its file does not say."""
-    said: Any = micrograph.metadata
-    x, y = getattr(said, "stage_x", None), getattr(said, "stage_y", None)
-    if x is None or y is None or micrograph.pixel_size is None:
+    said, size = micrograph.metadata, micrograph.pixel_size
+    if said.stage_x is None or said.stage_y is None or size is None:
         return None
-    height, width = (side * micrograph.pixel_size / 1e3 for side in micrograph.pixels.shape)
-    turn = np.radians(getattr(said, "scan_rotation", None) or 0.0)
+    height, width = (side * size / 1e3 for side in micrograph.pixels.shape)
+    turn = np.radians(said.scan_rotation or 0.0)
     # around the turned field: instruments differ in the sense of rotation, and this box holds for either
     across, along = float(abs(np.cos(turn))), float(abs(np.sin(turn)))
-    rotation = getattr(said, "rotation", None) or 0.0
-    return StageField(x, y, width * across + height * along, width * along + height * across, rotation)
+    sides = width * across + height * along, width * along + height * across
+    return StageField(said.stage_x, said.stage_y, *sides, said.rotation or 0.0)
 
 
 def overlaps(fields: Sequence[StageField | None]) -> list[tuple[int, int]]:

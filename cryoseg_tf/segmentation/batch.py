@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.pairs import image_files
+from ..data.layouts import micrographs_in
 from ..data.preprocess import Status
 from ..errors import CryoSegError, DataError
 from ..io import atomic
@@ -55,7 +55,7 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = image_files(path)
+            found = micrographs_in(path)
             if not found:
                 hint = f"; did you mean {path / 'images'}?" if (path / "images").is_dir() else ""
                 raise DataError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}){hint}")

@@ -13,6 +13,7 @@ from cryoseg_tf import write_phantom
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.check import check
 from cryoseg_tf.data.concerns import Conclusion, conclude
+from cryoseg_tf.data.groups import stated_groups
 from cryoseg_tf.data.pairs import find_pairs
 
 
@@ -38,7 +39,8 @@ class Phantoms:
 
     def conclusion(self, **settings: object) -> Conclusion:
         config = Config().replace({name.replace("__", "."): value for name, value in settings.items()})
-        return conclude(list(check(find_pairs(self.root), config.data)), config)
+        pairs = find_pairs(self.root)
+        return conclude(list(check(pairs, config.data)), config, stated_groups(self.root, pairs, config.data))
 
     def told(self, level: str, **settings: object) -> dict[str, dict[str, str]]:
         """Return the titles of a level's concerns, each with its evidence by image."""

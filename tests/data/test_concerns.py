@@ -145,5 +145,15 @@ def test_images_smaller_than_the_patch_are_named(phantoms, patch, small):
     assert all(f"the patch of {patch or 128} px" in title for title in told)
 
 
+def test_groups_in_both_train_and_test_are_a_warning(phantoms):
+    rows = [f"train/images/phantom_{i:03}.tif,grid{i // 3}" for i in range(6)]
+    rows += ["test/images/phantom_000.tif,grid1", "test/images/phantom_001.tif,grid2"]
+    (phantoms.root / "groups.csv").write_text("\n".join(["image,group", *rows]))
+    title, evidence = only(phantoms.told("warning"))
+    assert title.startswith("4 images are of groups that are in both train and test")
+    assert evidence == dict.fromkeys([*map(TRAIN, (3, 4, 5)), "test/images/phantom_000.tif"], "of group grid1")
+    assert phantoms.conclusion().summary["groups"] == "3, from groups.csv"
+
+
 def test_one_image_is_too_few():
     assert conclude([], Config()).verdict == "0 annotated images: sound, but too few to train on"

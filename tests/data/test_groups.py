@@ -1,16 +1,17 @@
 """What belongs together: said in a table or by names, or found by the stage and by looks."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from cryoseg_tf.config import DataConfig
 from cryoseg_tf.data import Groups, find_groups, find_pairs
+from cryoseg_tf.data.groups import join
 from cryoseg_tf.data.stage import StageField, overlaps, stage_field
 from cryoseg_tf.errors import DataError
 from cryoseg_tf.io.micrograph import Micrograph
+from cryoseg_tf.io.vendor import Metadata
 
 
 def table(folder, text):
@@ -108,29 +109,20 @@ def test_near_duplicates_stay_together(data):
     assert "2 near-duplicates" in groups.summary
 
 
-@dataclass(frozen=True)
-class Said:
-    """What a file says of the stage, in um and degrees."""
-
-    stage_x: float | None = None
-    stage_y: float | None = None
-    rotation: float | None = None
-    scan_rotation: float | None = None
-
-
 def field(said, pixel_size=100.0, shape=(50, 100)):
     return stage_field(Micrograph(np.zeros(shape, np.uint8), pixel_size, metadata=said))
 
 
 def test_a_field_on_the_stage():
     # 100 by 50 pixels of 100 nm are 10 by 5 um
-    assert field(Said(1.0, 2.0, 30.0)) == StageField(1.0, 2.0, 10.0, 5.0, 30.0)
-    turned = field(Said(1.0, 2.0, scan_rotation=-90.0))
+    assert field(Metadata(stage_x=1.0, stage_y=2.0, rotation=30.0)) == StageField(1.0, 2.0, 10.0, 5.0, 30.0)
+    turned = field(Metadata(stage_x=1.0, stage_y=2.0, scan_rotation=-90.0))
     assert (turned.width, turned.height) == pytest.approx((5.0, 10.0))
 
 
 @pytest.mark.parametrize(
-    "unknown", [field({}), field(Said(1.0)), field(Said(stage_y=1.0)), field(Said(1.0, 2.0), pixel_size=None)]
+    "unknown",
+    [field(Metadata()), field(Metadata(1.0)), field(Metadata(stage_y=1.0)), field(Metadata(1.0, 2.0), pixel_size=None)],
 )
 def test_a_field_needs_position_and_pixel_size(unknown):
     assert unknown is None
@@ -171,7 +163,20 @@ def test_overlap_is_what_rectangles_share():
     assert 10 < len(expected) < 1000
 
 
-def test_overlaps_join_through_others():
-    from cryoseg_tf.data.groups import join
+def test_fields_that_overlap_on_the_stage_are_one_group(tmp_path):
+    """Of three fields 6.4 um wide, 5 um and 10 um apart, the first two overlap."""
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for name, x in (("a", 0), ("b", 5e-6), ("c", 15e-6)):
+        said = f"[Stage]\nStageX={x}\nStageY=0\n[Scan]\nPixelWidth=1e-7\nPixelHeight=1e-7\n[Image]\nResolutionY=64\n"
+        pixels = np.random.default_rng(int(x * 1e6)).integers(0, 255, (64, 64), np.uint8)
+        extra = [(34682, 2, len(said), said.encode(), True)]
+        tifffile.imwrite(tmp_path / "images" / f"{name}.tif", pixels, extratags=extra, metadata=None)
+        Image.fromarray(pixels // 128).save(tmp_path / "masks" / f"{name}.png")
+    groups = groups_of(tmp_path)
+    assert groups.known
+    assert sets(groups) == {frozenset({"images/a.tif", "images/b.tif"}), frozenset({"images/c.tif"})}
 
+
+def test_overlaps_join_through_others():
     assert join([(0, 2), (4, 2)], ["a", "b", "c", "d", "e"]) == {"a": "a", "b": "b", "c": "a", "d": "d", "e": "a"}
