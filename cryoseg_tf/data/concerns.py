@@ -136,7 +136,10 @@ def _data_bars(good: Sequence[Finding]) -> Iterator[Concern]:
             (f.pair.name, f"rows {f.shape[0] - rows} to {f.shape[0] - 1} look like a data bar") for f in barred
         )
         which = f"{counted(len(barred), 'image')} of {len(good)} seem{'s' if len(barred) == 1 else ''}"
-        yield Concern("warning", f"{which} to have a data bar of {rows} rows: pass --data-bar {rows}", named)
+        remedy = f"pass --data-bar {rows}" + (
+            ", which cuts every image, or crop these" if len(barred) < len(good) else ""
+        )
+        yield Concern("warning", f"{which} to have a data bar of {rows} rows: {remedy}", named)
 
 
 def _saturated(good: Sequence[Finding]) -> Iterator[Concern]:

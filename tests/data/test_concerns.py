@@ -99,7 +99,8 @@ def test_a_data_bar_is_a_warning_with_its_remedy(phantoms):
 
     phantoms.draw(0, burn)
     title, evidence = only(phantoms.told("warning"))
-    assert title == "1 image of 8 seems to have a data bar of 59 rows: pass --data-bar 59"
+    remedy = "pass --data-bar 59, which cuts every image, or crop these"
+    assert title == f"1 image of 8 seems to have a data bar of 59 rows: {remedy}"
     assert evidence == {TRAIN(0): "rows 197 to 255 look like a data bar"}
 
 
