@@ -52,7 +52,7 @@ def conclude(findings: Sequence[Finding], config: Config, stated: Groups | None 
     found = [*_unusable(findings), *_missing_classes(good, config.data.classes), *copies(good), *misplaced(good)]
     found += divided(good, groups)
     found += [*_data_bars(good), *_saturated(good), *_pixel_sizes(good), *_types(good), *_small(good, config)]
-    found += [*_empty(good), *_single(good)]
+    found += [*_empty(good), *_too_few(good)]
     found.sort(key=lambda concern: LEVELS.index(concern.level))
     summary = _summary(findings, config.data.classes, groups)
     return Conclusion(tuple(findings), tuple(found), summary, _verdict(findings, found))
@@ -62,7 +62,7 @@ def _verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
     images, levels = counted(len(findings), "annotated image"), Counter(concern.level for concern in found)
     if levels["error"]:
         return f"{images}: not fit to train on, see the {_several(levels['error'], 'error')}"
-    fit = f"{images}: {'fit to train on' if len(_learned(findings)) > 1 else 'sound, but too few to train on'}"
+    fit = f"{images}: fit to train on"
     return f"{fit}; see the {_several(levels['warning'], 'warning')} first" if levels["warning"] else fit
 
 
@@ -200,6 +200,8 @@ def _empty(good: Sequence[Finding]) -> Iterator[Concern]:
         yield Concern("note", title, named)
 
 
-def _single(good: Sequence[Finding]) -> Iterator[Concern]:
-    if len(_learned(good)) == 1:
-        yield Concern("note", "fit needs at least 2 annotated images, one of them to choose the best epoch by")
+def _too_few(good: Sequence[Finding]) -> Iterator[Concern]:
+    count = len(_learned(good))
+    if count < 2:
+        title = f"training needs at least 2 annotated images, one of them to choose the best epoch by: found {count}"
+        yield Concern("error", title)

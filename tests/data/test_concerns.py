@@ -156,5 +156,11 @@ def test_groups_in_both_train_and_test_are_a_warning(phantoms):
     assert phantoms.conclusion().summary["groups"] == "3, from groups.csv"
 
 
-def test_one_image_is_too_few():
-    assert conclude([], Config()).verdict == "0 annotated images: sound, but too few to train on"
+def test_one_image_is_too_few(phantoms):
+    for number in range(1, 6):
+        phantoms.image(number).unlink()
+        phantoms.mask(number).unlink()
+    title, _ = only(phantoms.told("error"))
+    assert title.startswith("training needs at least 2 annotated images")
+    assert title.endswith("found 1")
+    assert conclude([], Config()).failed
