@@ -7,7 +7,8 @@ import pytest
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.check import check
 from cryoseg_tf.data.concerns import conclude
-from cryoseg_tf.data.pairs import find_pairs, image_files
+from cryoseg_tf.data.layouts import image_files
+from cryoseg_tf.data.pairs import find_pairs
 from cryoseg_tf.io.data_bar import find_data_bar
 from cryoseg_tf.io.micrograph import read_micrograph
 

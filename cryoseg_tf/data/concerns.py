@@ -62,7 +62,7 @@ def _verdict(findings: Sequence[Finding], found: Sequence[Concern]) -> str:
     images, levels = counted(len(findings), "annotated image"), Counter(concern.level for concern in found)
     if levels["error"]:
         return f"{images}: not fit to train on, see the {_several(levels['error'], 'error')}"
-    fit = f"{images}: fit to train on"
+    fit = f"{images}: {'fit' if len(_learned(findings)) > 1 else 'sound, but too few'} to train on"
     return f"{fit}; see the {_several(levels['warning'], 'warning')} first" if levels["warning"] else fit
 
 
@@ -80,7 +80,7 @@ def _summary(findings: Sequence[Finding], classes: Sequence[str], groups: Groups
         "types": _most(Counter(f.dtype for f in good)),
         "pixel size": _most(Counter(f"{f.pixel_size:.4g} nm" if f.pixel_size else "unknown" for f in good)),
         "mean share": ", ".join(f"{n} {s:.1%}" for n, s in zip(classes[1:], shares[1:], strict=False)),
-        "groups": f"{len(set(groups.of.values()))}, from {groups.source}" if groups.known else "unknown",
+        "groups": f"{len(set(groups.of.values()))}, from {groups.source}" if groups.known and good else "unknown",
         "data bar": _most(Counter(f"{f.cropped} rows cropped" for f in good if f.cropped)),
     }
     return {name: text for name, text in rows.items() if text}
@@ -201,7 +201,5 @@ def _empty(good: Sequence[Finding]) -> Iterator[Concern]:
 
 
 def _too_few(good: Sequence[Finding]) -> Iterator[Concern]:
-    count = len(_learned(good))
-    if count < 2:
-        title = f"training needs at least 2 annotated images, one of them to choose the best epoch by: found {count}"
-        yield Concern("error", title)
+    if len(_learned(good)) == 1:  # no error: one image is enough to score a model on
+        yield Concern("note", "fit needs at least 2 annotated images, one of them to choose the best epoch by")
