@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ..config import IGNORE, Config, Contract
 from ..io.mask import Mask
-from .augment import flips_and_turns
+from .augment import coarser_scan, flips_and_turns
 from .pairs import AnnotatedMicrograph, Pair, read_annotated
 from .preprocess import image_statistics, model_shape, nearest, normalise, resample
 
@@ -138,7 +138,10 @@ def patches(images: Images, facts: Sequence[Facts], config: Config, start: int =
         both = tf.stack([pixels, tf.cast(tf.ensure_shape(mask, (side, side)), tf.float32)], axis=-1)
         if config.training.augmentation:
             both = flips_and_turns(both, seed + tf.constant([0, 2**40], tf.int64))
-        return both[..., :1], tf.cast(both[..., 1:], tf.uint8)
+        pixels, mask = both[..., :1], tf.cast(both[..., 1:], tf.uint8)
+        if config.training.augmentation and images.contract.scale == "pixel_size":
+            pixels = coarser_scan(pixels, seed + tf.constant([0, 2**41], tf.int64))
+        return pixels, mask
 
     numbers = tf.data.Dataset.counter(start)
     mapped = numbers.map(patch, num_parallel_calls=2, deterministic=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Config, Contract
+from ..data.augment import COARSEST
 from ..data.pairs import Pair, note_instances, read_annotated
 from ..data.patches import patch_side
 from ..data.pipeline import Facts, examine
@@ -16,7 +17,7 @@ from ..io import atomic
 
 log = logging.getLogger(__name__)
 
-PIXEL_SIZE_MARGIN = (0.25, 2.0)
+PIXEL_SIZE_MARGIN = (0.25, COARSEST)
 """Images may be this much finer or coarser than any training image."""
 
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from cryoseg_tf.config import IGNORE, Config, Contract
-from cryoseg_tf.data.augment import flips_and_turns
+from cryoseg_tf.data.augment import coarser_scan, flips_and_turns
 from cryoseg_tf.data.pairs import find_pairs, read_annotated
 from cryoseg_tf.data.pipeline import Images, examine, patches, validation_windows
 
@@ -85,3 +85,23 @@ def test_validation_covers_each_pixel_once(tmp_path, make_pairs, shape):
         assert max(x.shape) <= 1536
         counted += np.count_nonzero(y != IGNORE)
     assert counted == 2 * shape[0] * shape[1]
+
+
+def test_a_coarser_scan_has_fewer_points_of_the_same_noise():
+    noise = np.random.default_rng(0).normal(size=(64, 64, 1)).astype(np.float32)
+    shown = [coarser_scan(tf.constant(noise), [0, i]).numpy() for i in range(60)]
+    coarse = [s for s in shown if not np.array_equal(s, noise)]
+    assert 20 < len(coarse) < 40  # every other
+    assert np.array_equal(shown[0], coarser_scan(tf.constant(noise), [0, 0]).numpy())
+    # what is picked keeps its values; what lies between is interpolated
+    assert all(noise.min() <= s.min() and s.max() <= noise.max() for s in coarse)
+    neighbours = [np.corrcoef(s[:, 1:].ravel(), s[:, :-1].ravel())[0, 1] for s in coarse]
+    assert min(neighbours) > 0.05
+    assert max(neighbours) > 0.4
+
+
+def test_a_coarser_scan_moves_nothing():
+    ramp = np.tile(np.arange(64, dtype=np.float32), (64, 1))[..., None]
+    for i in range(20):
+        # a picked point is off by half a step at most
+        assert np.abs(coarser_scan(tf.constant(ramp), [1, i]).numpy() - ramp)[:, 2:-2].max() <= 1.01
