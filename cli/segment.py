@@ -50,9 +50,8 @@ def command(
     segmenter = Segmenter.from_run(run)
     model = sha256(Run(run).model_file)
     outcomes = []
-    todo = segment_files(
-        segmenter, files, out, model=model, pixel_size=pixel_size, data_bar=data_bar, overwrite=overwrite
-    )
+    data = options.resolve(None, options.about_images(pixel_size, data_bar)).data
+    todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite)
     for outcome in reporter.track(todo, len(files), "segmenting"):
         outcomes.append(outcome)
         if not as_json:

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
@@ -24,6 +23,7 @@ from ..errors import ImageError
 from ..io import atomic
 from ..io.mask import Mask
 from ..io.micrograph import read_micrograph
+from ..io.page import templates
 from .check import Concern, Finding
 from .concerns import LEVELS, Conclusion
 from .pairs import read_annotated
@@ -73,21 +73,18 @@ def cards(conclusion: Conclusion, config: DataConfig, threads: int | None = None
 
 def write(path: Path, data: Path, conclusion: Conclusion, drawn: Sequence[Card], classes: Sequence[str]) -> None:
     """Write the page, at once: a reader sees the old one or the new one."""
-    environment = Environment(
-        loader=PackageLoader(__package__ or "cryoseg_tf.data"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("check.html").render(
-        data=data.resolve(),
-        conclusion=conclusion,
-        cards=drawn,
-        classes=classes,
-        colours=[COLOURS[k % len(COLOURS)] for k in range(len(classes) - 1)],
-        levels=LEVELS,
-        version=__version__,
+    page = (
+        templates("cryoseg_tf.data")
+        .get_template("check.html")
+        .render(
+            data=data.resolve(),
+            conclusion=conclusion,
+            cards=drawn,
+            classes=classes,
+            colours=[COLOURS[k % len(COLOURS)] for k in range(len(classes) - 1)],
+            levels=LEVELS,
+            version=__version__,
+        )
     )
     atomic.write_text(path, page)
 

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
 from .. import __version__
 from ..data.preprocess import Status
 from ..io import atomic
+from ..io.page import templates
 from ..run import Run
 from .evaluate import SUMMARY, Evaluation, Row, check_out
 from .figures import boxplots, learning_curves
@@ -84,13 +84,7 @@ def scores_csv(evaluation: Evaluation) -> str:
 
 def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
     """Return the report as HTML."""
-    environment = Environment(
-        loader=PackageLoader(__package__ or "cryoseg_tf.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates("cryoseg_tf.evaluation")
     environment.filters |= {"score": _score, "interval": _interval}
     rows, info, history = evaluation.rows, run.info, run.history()
     foreground = {NAMES[m]: [getattr(row.foreground, m) for row in rows] for m in METRICS}

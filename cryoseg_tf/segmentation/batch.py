@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..config import DataConfig
 from ..data.layouts import micrographs_in
 from ..data.preprocess import Status
 from ..errors import CryoSegError, DataError
@@ -96,8 +97,7 @@ def segment_files(
     out: Path,
     *,
     model: str,
-    pixel_size: float | None = None,
-    data_bar: int | None = None,
+    data: DataConfig | None = None,
     overwrite: bool = False,
 ) -> Iterator[Outcome]:
     """Segment image files into ``out``, skipping what is done; yields one outcome an image, in order.
@@ -107,15 +107,15 @@ def segment_files(
         images: Files, as from ``collect``.
         out: The folder for masks.
         model: The model's SHA-256, for the records.
-        pixel_size: In nm, for images whose file does not say; see ``read_micrograph``.
-        data_bar: Rows of data bar, likewise.
+        data: Its ``image_pixel_size`` and ``data_bar`` are for images whose file does not say.
         overwrite: Replace files in ``out`` that this function did not write.
 
     Raises:
         DataError: Before any work, if a mask would replace another file.
     """
     targets = destinations(images, out)
-    reading = {"pixel_size": pixel_size, "data_bar": data_bar}
+    data = data or DataConfig()
+    reading = {"pixel_size": data.image_pixel_size, "data_bar": data.data_bar}
     settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
     records = _read_records(out / RECORDS)
     _end_line(out / RECORDS)

@@ -121,11 +121,11 @@ def test_a_field_on_the_stage():
 
 
 @pytest.mark.parametrize(
-    "unknown",
-    [field(Metadata()), field(Metadata(1.0)), field(Metadata(stage_y=1.0)), field(Metadata(1.0, 2.0), pixel_size=None)],
+    ("said", "pixel_size"),
+    [({}, 1.0), ({"stage_x": 1.0}, 1.0), ({"stage_y": 1.0}, 1.0), ({"stage_x": 1.0, "stage_y": 2.0}, None)],
 )
-def test_a_field_needs_position_and_pixel_size(unknown):
-    assert unknown is None
+def test_a_field_needs_position_and_pixel_size(said, pixel_size):
+    assert field(Metadata(**said), pixel_size) is None
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from cryoseg_tf import Segmenter, segment_files
+from cryoseg_tf.config import DataConfig
 from cryoseg_tf.errors import DataError
 from cryoseg_tf.segmentation.batch import collect, destinations
 
@@ -43,9 +44,9 @@ def test_what_changed_is_done_again(segmenter, data, tmp_path, change):
     elif change == "mask":
         (out / "x00.png").write_bytes(b"cut")
     elif change == "setting":
-        options["pixel_size"] = 5.0
+        options["data"] = DataConfig(image_pixel_size=5.0)
     elif change == "bar":
-        options["data_bar"] = 0
+        options["data"] = DataConfig(data_bar=0)
     else:
         lines = (out / "records.jsonl").read_text().splitlines(keepends=True)
         kept = [line for line in lines if '"x00.png"' not in line]
@@ -68,7 +69,10 @@ def test_without_a_pixel_size_that_the_model_needs_there_is_no_mask(trained, dat
     outcomes = run(segmenter, collect([data / "images"]), tmp_path / "out")
     assert all("--pixel-size" in o.error and o.error.startswith(str(o.image)) for o in outcomes)
     assert not list((tmp_path / "out").glob("*.png"))
-    assert not any(o.error for o in run(segmenter, collect([data / "images"]), tmp_path / "out", pixel_size=10.0))
+    assert not any(
+        o.error
+        for o in run(segmenter, collect([data / "images"]), tmp_path / "out", data=DataConfig(image_pixel_size=10.0))
+    )
 
 
 def test_one_bad_file_does_not_stop_the_rest(segmenter, data, tmp_path):
@@ -129,7 +133,7 @@ def test_pixel_sizes_that_disagree_are_an_error(segmenter, tmp_path):
     tifffile.imwrite(
         tmp_path / "a.tif", np.zeros((20, 20), np.uint8), imagej=True, resolution=(10, 10), metadata={"unit": "um"}
     )
-    outcome = run(segmenter, [tmp_path / "a.tif"], tmp_path / "out", pixel_size=50.0)[0]
+    outcome = run(segmenter, [tmp_path / "a.tif"], tmp_path / "out", data=DataConfig(image_pixel_size=50.0))[0]
     assert "100 nm" in outcome.error
     assert "--pixel-size says 50" in outcome.error
 
@@ -141,7 +145,7 @@ def test_a_mask_has_the_rows_of_the_data_bar_as_background(segmenter, data, tmp_
     barred = tmp_path / "barred" / "x00.png"
     Image.fromarray(np.concatenate([pixels, np.full((10, 64), 255, np.uint8)])).save(barred)
     plain = run(segmenter, [image], tmp_path / "a")[0]
-    cropped = run(segmenter, [barred], tmp_path / "b", data_bar=10)[0]
+    cropped = run(segmenter, [barred], tmp_path / "b", data=DataConfig(data_bar=10))[0]
     expected = np.asarray(Image.open(plain.mask))
     assert expected.any()
     np.testing.assert_array_equal(np.asarray(Image.open(cropped.mask)), np.pad(expected, ((0, 10), (0, 0))))
