@@ -34,8 +34,9 @@ def command(
     from . import reporter
 
     folder = Run(run)
-    asked = options.about_images(pixel_size, data_bar, instances)
-    config = folder.config.replace({name: value for name, value in asked.items() if value is not None})
+    # what was said of the images to train on need not hold for these
+    config = folder.config.replace({"data.image_pixel_size": pixel_size, "data.data_bar": data_bar})
+    config = config.replace({"data.instances": True} if instances else {})
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
     from cryoseg_tf.data.labels import for_scoring

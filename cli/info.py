@@ -48,6 +48,8 @@ def about(micrograph: "Micrograph") -> dict[str, object]:
 
     import numpy as np
 
+    from cryoseg_tf.io.data_bar import find_data_bar
+
     pixels = micrograph.pixels
     height, width = pixels.shape
     known: dict[str, object] = {
@@ -58,6 +60,10 @@ def about(micrograph: "Micrograph") -> dict[str, object]:
         "bar_rows_cropped": micrograph.data_bar,
     }
     finite = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+    if finite.size < pixels.size:
+        known["not_finite"] = pixels.size - finite.size
+    if not micrograph.data_bar and (rows := find_data_bar(pixels)):
+        known["bar_rows_seen"] = rows
     if finite.size:
         known |= {"minimum": finite.min().item(), "maximum": finite.max().item()}
     if micrograph.pixel_size is not None:
@@ -85,9 +91,10 @@ def lines(row: dict[str, object]) -> list[tuple[str, str]]:
     table: list[tuple[str, str | None]] = [
         ("size", f"{row['width']} x {row['height']}, {row['dtype']}"),
         ("values", joined(row, "{} to {}", "minimum", "maximum") or "none is finite"),
+        ("not finite", joined(row, "{} pixels are NaN or infinite: such an image gets an empty mask", "not_finite")),
         ("pixel size", joined(row, "{:g} nm, from {}", "pixel_size", "pixel_size_source") or unknown),
         ("field width", joined(row, "{:g} nm", "field_width")),
-        ("data bar", f"{bar} rows cropped off the bottom" if bar else "none cropped"),
+        ("data bar", f"{bar} rows cropped off the bottom" if bar else f"none cropped{uncropped(row)}"),
         ("microscope", " ".join(str(row[name]) for name in ("vendor", "instrument") if name in row)),
         ("detector", joined(row, "{}", "detector")),
         ("beam", ", ".join(filter(None, [joined(row, "{}", "beam"), joined(row, "{:g} keV", "beam_energy")]))),
@@ -100,6 +107,15 @@ def lines(row: dict[str, object]) -> list[tuple[str, str]]:
         ("not used", joined(row, "{}", "problem")),
     ]
     return [(label, text) for label, text in table if text]
+
+
+def uncropped(row: dict[str, object]) -> str:
+    """Say what speaks for a data bar that was not cropped."""
+    if "bar_rows_seen" in row:
+        return f", but the last {row['bar_rows_seen']} rows look like one: pass --data-bar {row['bar_rows_seen']}"
+    if row.get("data_bar"):
+        return f": the file names one of {row['data_bar']} rows, but has the rows of its image only"
+    return ""
 
 
 def joined(row: dict[str, object], form: str, *names: str) -> str | None:

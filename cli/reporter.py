@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
@@ -25,15 +24,28 @@ def start(threads: int | None = None, tensorflow: bool = True) -> None:
     """Show the library's messages; load TensorFlow without its own, and fix its threads."""
     logger = logging.getLogger("cryoseg_tf")
     if not logger.handlers:
-        handler = RichHandler(console=console, show_time=False, show_path=False, show_level=False, markup=False)
-        handler.setLevel(logging.INFO)
-        logger.addHandler(handler)
+        logger.addHandler(Messages(logging.INFO))
     logger.setLevel(logging.DEBUG)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it comes as an error
     if tensorflow:
         with _no_native_stderr():
             from cryoseg_tf.training.strategy import use_threads
         use_threads(threads)
+
+
+class Messages(logging.Handler):
+    """Prints each message once, as one line: a file that is read again has the same to say."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.said:
+            self.said.add(message)
+            style = "yellow" if record.levelno >= logging.WARNING else ""
+            console.print(message, soft_wrap=True, markup=False, style=style)
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:

@@ -35,7 +35,7 @@ class DataConfig(Branch):
     group_pattern: str | None = None
     scale: Literal["auto", "none", "pixel_size", "shape"] = "auto"
     pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
-    image_pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
+    image_pixel_size: float | None = Field(None, ge=1e-3, le=1e6)
     data_bar: int | None = Field(None, ge=0)
     shape: tuple[int, int] = (512, 512)
     percentiles: tuple[float, float] = (1.0, 99.8)

@@ -14,6 +14,12 @@ from .patches import patch_side
 SATURATED = 0.02
 """Above this share of saturated pixels the brightest structures have lost their shape."""
 
+MOSTLY = 0.7
+"""Cells seldom cover more of a set than this share."""
+
+WILD = 8
+"""Pixel sizes of one set rarely differ by more than this factor."""
+
 LEVELS = ("error", "warning", "note")
 
 
@@ -52,7 +58,7 @@ def conclude(findings: Sequence[Finding], config: Config, stated: Groups | None 
     found = [*_unusable(findings), *_missing_classes(good, config.data.classes), *copies(good), *misplaced(good)]
     found += divided(good, groups)
     found += [*_data_bars(good), *_saturated(good), *_pixel_sizes(good), *_types(good), *_small(good, config)]
-    found += [*_empty(good), *_too_few(good)]
+    found += [*_empty(good), *_inverted(good, config.data.classes), *_too_few(good)]
     found.sort(key=lambda concern: LEVELS.index(concern.level))
     summary = _summary(findings, config.data.classes, groups)
     return Conclusion(tuple(findings), tuple(found), summary, _verdict(findings, found))
@@ -154,14 +160,21 @@ def _pixel_sizes(good: Sequence[Finding]) -> Iterator[Concern]:
     known = [f.pixel_size for f in good if f.pixel_size]
     without = tuple((f.pair.name, "no pixel size") for f in good if not f.pixel_size)
     if known and without:
-        title = f"{len(without)} of {len(good)} images have no pixel size, so it will not be used: pass --pixel-size"
+        title = f"{len(without)} of {len(good)} images have no pixel size, so none is used: pass --pixel-size"
         yield Concern("warning", title, without)
     elif without:
         yield Concern("note", "no image has a pixel size: the model will be tied to this magnification")
+    middle = statistics.median(known) if known else 0.0
+    odd = tuple((f.pair.name, f"{f.pixel_size:.4g} nm") for f in good if f.pixel_size and _far(f.pixel_size, middle))
+    if odd:
+        yield Concern("warning", f"pixel sizes far from the others, {middle:.4g} nm: are they right?", odd)
     if known and max(known) > 1.01 * min(known):
-        middle = statistics.median(known)
         text = f"pixel sizes differ, {min(known):.4g} to {max(known):.4g} nm"
         yield Concern("note", text if without else f"{text}: images are resampled to their median, {middle:.4g} nm")
+
+
+def _far(size: float, middle: float) -> bool:
+    return max(size, middle) > WILD * min(size, middle)
 
 
 def _types(good: Sequence[Finding]) -> Iterator[Concern]:
@@ -191,6 +204,13 @@ def _network_side(finding: Finding, learned: Sequence[Finding], config: Config) 
         return min(finding.shape)
     target = config.data.pixel_size or statistics.median(sizes)
     return max(1, int(min(finding.shape) * finding.pixel_size / target + 0.5))
+
+
+def _inverted(good: Sequence[Finding], classes: Sequence[str]) -> Iterator[Concern]:
+    share = statistics.fmean(1 - f.fractions[0] for f in good) if good else 0.0
+    if share > MOSTLY and len(classes) == 2:
+        title = f"{classes[1]} covers {share:.0%} of the images: right, or do the masks have 0 and 1 exchanged?"
+        yield Concern("warning", title)
 
 
 def _empty(good: Sequence[Finding]) -> Iterator[Concern]:

@@ -2,7 +2,7 @@
 
 Images of one grid or session, of overlapping stage fields, or of the same place look alike: a
 model scored on the one and trained on the other looks better than it is. What belongs together
-is taken from ``groups.csv`` in the data folder, else from ``data.group_pattern``, else it is found.
+is taken from ``data.group_pattern``, else from ``groups.csv`` in the data folder, else it is found.
 """
 
 import csv
@@ -78,10 +78,10 @@ def find_groups(folder: Path | str, pairs: Sequence[Pair], config: DataConfig) -
 def stated_groups(folder: Path | str, pairs: Sequence[Pair], config: DataConfig) -> Groups | None:
     """Return the groups that ``groups.csv`` or the pattern states, without looking at an image; or None."""
     table = Path(folder) / TABLE
-    if table.is_file():
-        return Groups(_from_table(table, pairs), TABLE, True)
     if config.group_pattern is not None:
         return Groups(_from_pattern(config.group_pattern, pairs), PATTERN, True)
+    if table.is_file():
+        return Groups(_from_table(table, pairs), TABLE, True)
     return None
 
 

@@ -106,7 +106,7 @@ def _by(key: Callable[[Path], str], paths: Iterable[Path]) -> Files:
 
 
 def _stem(path: Path) -> str:
-    return path.stem
+    return path.stem.removesuffix(".ome")
 
 
 def _folders(masks: str) -> Layout:

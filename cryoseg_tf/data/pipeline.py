@@ -6,6 +6,7 @@ middle, whatever the threads do.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -28,6 +29,7 @@ VALIDATION_SIDE = 1536
 class Facts:
     """What is known of an image once it was read: enough to plan training without its pixels."""
 
+    source: Path | None
     shape: tuple[int, int]
     pixel_size: float | None
     offset: float
@@ -94,7 +96,8 @@ def examine(annotated: AnnotatedMicrograph, contract: Contract) -> Facts:
     pixels, mask = annotated.micrograph.pixels, annotated.mask
     offset, scale, contrast = image_statistics(pixels, contract)
     classes = frozenset(np.unique(mask).tolist()) - {IGNORE}
-    return Facts(pixels.shape, annotated.micrograph.pixel_size, offset, scale, contrast, classes)
+    micrograph = annotated.micrograph
+    return Facts(micrograph.source, pixels.shape, micrograph.pixel_size, offset, scale, contrast, classes)
 
 
 def prepare(annotated: AnnotatedMicrograph, contract: Contract) -> Prepared:

@@ -19,6 +19,9 @@ Tensor = Any  # a tf.Tensor, eager or symbolic: TensorFlow's stubs have no usefu
 GRID = 2**20
 """Statistics are taken from about this many pixels of an image."""
 
+SMALLEST_SIDE = 8
+"""An image with fewer pixels along a side, at the network's scale, shows nothing."""
+
 FLOAT_MAX = float(np.finfo(np.float32).max)
 
 
@@ -121,7 +124,7 @@ def status(pixel_size: Tensor, shape: Tensor, all_finite: Tensor, contrast: Tens
     """
     low_contrast = (contrast < contract.minimum_contrast) | (contrast <= 0)
     result = tf.where(low_contrast, int(Status.LOW_CONTRAST), int(Status.OK))
-    result = tf.where(tf.reduce_min(shape) < 8, int(Status.TOO_SMALL), result)
+    result = tf.where(tf.reduce_min(shape) < SMALLEST_SIDE, int(Status.TOO_SMALL), result)
     if contract.scale == "pixel_size":
         low, high = contract.pixel_size_range or (0.0, 0.0)
         inside = (pixel_size >= low) & (pixel_size <= high)

@@ -22,6 +22,9 @@ Array = npt.NDArray[Any]
 LEAST, MOST = 16, 0.3
 """A bar has at least this many rows, and at most this share of the image's."""
 
+LARGEST = 2**26
+"""Pixels of the largest image that is looked at: a montage is no screen grab, and it would take memory."""
+
 EDGE_ROWS = 4
 FLAT_JUMP = 0.35
 """By how much the share of flat pixels rises from the last rows of the image to the first of the bar."""
@@ -103,7 +106,7 @@ def find_data_bar(pixels: Array) -> int:
     """Return how many rows at the bottom of ``(height, width)`` pixels seem to be a data bar; 0 for none."""
     height, width = pixels.shape
     first = height - int(height * MOST)
-    if width < 64 or height - first < LEAST:
+    if width < 64 or height - first < LEAST or pixels.size > LARGEST:
         return 0
     bottom = pixels[max(0, first - EDGE_ROWS) :]
     flat = (bottom[:, 1:] == bottom[:, :-1]).mean(axis=1)

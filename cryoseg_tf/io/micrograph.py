@@ -11,7 +11,7 @@ from PIL import UnidentifiedImageError
 
 from ..errors import ImageError
 from . import mrc, picture, tiff
-from .data_bar import bar_rows
+from .data_bar import bar_rows, find_data_bar
 from .units import SQUARE
 from .vendor import Metadata
 
@@ -62,6 +62,13 @@ def read_micrograph(path: Path | str, *, pixel_size: float | None = None, data_b
     return Micrograph(pixels[: len(pixels) - rows], size, path, metadata, rows)
 
 
+def warn_of_data_bar(micrograph: Micrograph) -> None:
+    """Warn if a micrograph seems to end in a data bar that was not cropped."""
+    rows = 0 if micrograph.data_bar else find_data_bar(micrograph.pixels)
+    if rows:
+        log.warning("%s seems to have a data bar of %d rows: pass --data-bar %d", micrograph.source, rows, rows)
+
+
 def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
     """Return a file's pixels as stored, in native byte order, and its metadata.
 
@@ -89,7 +96,9 @@ def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
     except ImageError:
         raise
     except Exception as error:  # decoders raise what they like on damaged bytes
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())
+        if len(reason) < 4:  # a key that was missing says nothing
+            reason = f"{type(error).__name__} {reason}".strip()
         raise ImageError(f"{path} is damaged or of an unknown kind: {reason}") from None
 
 

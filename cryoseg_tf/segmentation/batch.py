@@ -84,6 +84,8 @@ def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
             other = seen.setdefault(str(name).casefold(), image)
             if other != image:
                 raise DataError(f"{other} and {image} would both become {out / name}: rename one")
+    if any(image.resolve().parent == out.resolve() for image in images):
+        raise DataError(f"{out} holds the images: masks would lie among them; choose another --out")
     sources = {image.resolve() for image in images}
     for name in names.values():
         if (out / name).resolve() in sources:

@@ -13,7 +13,7 @@ from ..config import Contract
 from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample, status
 from ..errors import DataError
 from ..io.mask import Mask
-from ..io.micrograph import Micrograph, Pixels
+from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
 from ..models.metrics import decide
 from ..run import Run
 from .predictor import Array, KerasPredictor, Predictor
@@ -60,7 +60,7 @@ class Segmenter:
         return cls(KerasPredictor(run.load_model(), run.config.model), run.contract, tile)
 
     def check(self, micrograph: Micrograph) -> None:
-        """Refuse a micrograph without the pixel size that the model needs, rather than give an empty mask.
+        """Refuse a micrograph without the pixel size that the model needs; warn of what looks like a data bar.
 
         Raises:
             DataError: Naming its file.
@@ -69,6 +69,7 @@ class Segmenter:
             raise DataError(
                 f"{micrograph.source} does not say its pixel size, which this model needs: pass --pixel-size"
             )
+        warn_of_data_bar(micrograph)
 
     def segment(self, micrograph: Micrograph, probabilities: bool = False) -> Segmentation:
         """Segment one micrograph; ``probabilities`` keeps them, at 4 bytes per pixel and channel."""

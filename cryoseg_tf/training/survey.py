@@ -10,10 +10,11 @@ from ..data.augment import COARSEST
 from ..data.pairs import Pair, note_instances, read_annotated
 from ..data.patches import patch_side
 from ..data.pipeline import Facts, examine
-from ..data.preprocess import model_shape
+from ..data.preprocess import SMALLEST_SIDE, model_shape
 from ..data.splits import Split
 from ..errors import DataError
 from ..io import atomic
+from ..io.micrograph import warn_of_data_bar
 
 log = logging.getLogger(__name__)
 
@@ -40,16 +41,16 @@ def survey(split: Split, config: Config) -> Survey:
     contract = Contract(classes=config.data.classes, percentiles=config.data.percentiles)
     note_instances([*split.train, *split.validation], config.data)
 
-    def facts(pairs: Sequence[Pair]) -> list[Facts]:
-        return [examine(read_annotated(pair, config.data), contract) for pair in pairs]
+    def facts(pair: Pair) -> Facts:
+        annotated = read_annotated(pair, config.data)
+        warn_of_data_bar(annotated.micrograph)
+        return examine(annotated, contract)
 
-    train, validation = facts(split.train), facts(split.validation)
+    train, validation = ([facts(pair) for pair in pairs] for pairs in (split.train, split.validation))
     _check_classes(train, config.data.classes)
-    pairs = [*split.train, *split.validation]
-    without = [str(p.image) for p, f in zip(pairs, [*train, *validation], strict=True) if f.pixel_size is None]
-    _check_pixel_sizes(without, len(pairs), config.data.scale)
+    _check_pixel_sizes([*train, *validation], config.data.scale)
     files = {}
-    for pair in sorted(pairs):
+    for pair in sorted([*split.train, *split.validation]):
         files[pair.name] = atomic.sha256(pair.image)
         files[f"{pair.name} mask"] = atomic.sha256(pair.mask)
     return Survey(train, validation, files)
@@ -64,13 +65,23 @@ def _check_classes(facts: Sequence[Facts], names: Sequence[str]) -> None:
         log.warning("no mask to train on holds %s: the model cannot learn it", " or ".join(absent))
 
 
-def _check_pixel_sizes(without: Sequence[str], count: int, scale: str) -> None:
-    if not without or (scale == "auto" and len(without) == count) or scale in ("none", "shape"):
+def _check_pixel_sizes(facts: Sequence[Facts], scale: str) -> None:
+    without = [str(f.source) for f in facts if f.pixel_size is None]
+    if not without or (scale == "auto" and len(without) == len(facts)) or scale in ("none", "shape"):
         return
     names = ", ".join(without[:3]) + (f" and {len(without) - 3} more" if len(without) > 3 else "")
     if scale == "pixel_size":
         raise DataError(f"data.scale is pixel_size, but {names} do not say theirs: pass --pixel-size NM")
     log.warning("pixel sizes are not used, since %s do not say theirs: pass --pixel-size NM", names)
+
+
+def _check_sides(facts: Sequence[Facts], sides: Sequence[int], contract: Contract) -> None:
+    for fact, side in zip(facts, sides, strict=True):
+        if side < SMALLEST_SIDE and contract.scale == "pixel_size":
+            raise DataError(
+                f"{fact.source} is {fact.shape[1]}x{fact.shape[0]} at {fact.pixel_size:g} nm: at the network's "
+                f"{contract.pixel_size:g} nm its shorter side has {side} pixels; is its pixel size right?"
+            )
 
 
 def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
@@ -94,7 +105,8 @@ def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
         percentiles=config.data.percentiles,
         minimum_contrast=min(f.contrast for f in facts),
     )
-    shapes = [model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy() for f in found.train]
-    patch = config.data.patch or patch_side([int(min(s)) for s in shapes], config.model.stride)
+    sides = [int(min(model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy())) for f in facts]
+    _check_sides(facts, sides, contract)
+    patch = config.data.patch or patch_side(sides[: len(found.train)], config.model.stride)
     settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
     return config.replace(settings), contract

@@ -38,15 +38,18 @@ def test_images_it_was_trained_on_are_called_out(cli, trained, tmp_path):
     assert "trained on 6 of these images" in result.stderr
 
 
-def test_pixel_size_and_data_bar_go_with_the_run(cli, tmp_path, make_pairs):
-    """Images that say neither: given once at ``fit``, known at ``evaluate``, given again at ``segment``."""
+def test_pixel_size_and_data_bar_are_given_to_each_command(cli, tmp_path, make_pairs):
+    """Images that say neither; what was said of those to train on is not taken for granted of others."""
     data = make_pairs(tmp_path / "data", 4, (70, 64))
     run, given = tmp_path / "run", ["--pixel-size", 40, "--data-bar", 6]
     assert "40 nm" in cli("check", data, *given).stdout
     small = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--epochs", 1]
     result = cli("fit", data, "--out", run, *given, *small)
     assert result.exit_code == 0, result.stderr
-    assert cli("evaluate", run, data, "--out", tmp_path / "report").exit_code == 0
+    assert cli("evaluate", run, data, "--out", tmp_path / "report", *given).exit_code == 0
+    silent = cli("evaluate", run, data, "--out", tmp_path / "report")
+    assert silent.exit_code == 2
+    assert "pass --pixel-size" in silent.stderr
     wrong = cli("evaluate", run, data, "--out", tmp_path / "report", "--data-bar", 70)
     assert wrong.exit_code == 2
     assert "would leave no image" in wrong.stderr

@@ -129,7 +129,7 @@ def test_pixel_sizes_that_differ_or_are_missing(phantoms):
     assert "pixel sizes differ, 100 to 200 nm: images are resampled to their median, 200 nm" in phantoms.told("note")
     tifffile.imwrite(phantoms.image(0), pixels)
     title, evidence = only(phantoms.told("warning"))
-    assert title == "1 of 8 images have no pixel size, so it will not be used: pass --pixel-size"
+    assert title == "1 of 8 images have no pixel size, so none is used: pass --pixel-size"
     assert set(evidence) == {TRAIN(0)}
 
 
@@ -159,3 +159,18 @@ def test_one_image_is_too_few(phantoms):
         phantoms.mask(number).unlink()
     assert "fit needs at least 2 annotated images" in str(phantoms.told("note"))
     assert "sound, but too few" in phantoms.conclusion().verdict
+
+
+def test_a_pixel_size_far_from_the_others_is_a_warning(phantoms):
+    pixels = tifffile.imread(phantoms.image(2))
+    tifffile.imwrite(phantoms.image(2), pixels, imagej=True, resolution=(5000, 5000), metadata={"unit": "um"})
+    title, evidence = only(phantoms.told("warning"))
+    assert title == "pixel sizes far from the others, 200 nm: are they right?"
+    assert evidence == {TRAIN(2): "0.2 nm"}
+
+
+def test_exchanged_values_in_masks_are_a_warning(phantoms):
+    for number in range(6):
+        phantoms.annotate(number, lambda mask: 1 - mask)
+    shutil.rmtree(phantoms.root / "test")
+    assert any("0 and 1 exchanged" in title for title in phantoms.told("warning"))

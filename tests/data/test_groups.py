@@ -79,9 +79,9 @@ def test_a_pattern_finds_groups_in_names(tmp_path, make_pairs):
     assert groups.summary == "2 groups of images, from data.group_pattern; each is kept together"
 
 
-def test_a_table_wins_over_a_pattern(data):
+def test_a_pattern_wins_over_a_table(data):
     table(data, "image,group\n" + "".join(f"x0{i},A\n" for i in range(6)))
-    assert set(groups_of(data, group_pattern="(x0.)").of.values()) == {"A"}
+    assert len(set(groups_of(data, group_pattern="(x0.)").of.values())) == 6
 
 
 @pytest.mark.parametrize("pattern", [r"grid(\d+)", r"x(\d\d)?0|x0"])

@@ -115,9 +115,14 @@ def test_what_cannot_be_told_apart_stops_before_any_work(tmp_path):
 
 def test_an_input_is_never_written_over(segmenter, data):
     before = {p: p.read_bytes() for p in (data / "images").iterdir()}
-    with pytest.raises(DataError, match="is an input"):
+    with pytest.raises(DataError, match="holds the images"):
         run(segmenter, collect([data / "images"]), data / "images")
     assert {p: p.read_bytes() for p in (data / "images").iterdir()} == before
+    for name in ("a", "b"):
+        (data / name).mkdir()
+        (data / name / "x.png").touch()
+    with pytest.raises(DataError, match="is an input"):
+        destinations([data / "a" / "x.png", data / "b" / "x.png"], data)
 
 
 def test_a_strangers_file_is_kept(segmenter, data, tmp_path):
