@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import tifffile
 
-from .units import NANOMETRES, Facts, count, number, shown, stated, tidy
+from .units import NANOMETRES, TagFacts, count, number, shown, stated, tidy
 
 ZEISS = 34118
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
@@ -22,7 +22,7 @@ _ZEISS_LENGTHS = {  # field of Metadata: its unit in nm, and the name in the tag
 _ZEISS_DEGREES = {"tilt": "ap_stage_at_t", "rotation": "ap_stage_at_r", "scan_rotation": "ap_scanrotation"}
 
 
-def zeiss(table: dict[str, Any]) -> Facts:
+def zeiss(table: dict[str, Any]) -> TagFacts:
     """Return what tag 34118 says, as tifffile gives it: ``{name: (label, value[, unit])}``.
 
     ``ap_image_pixel_size`` is that of the stored image. The older ``ap_pixel_size`` is that of a
@@ -45,10 +45,10 @@ def zeiss(table: dict[str, Any]) -> Facts:
     )
     store = re.findall(r"\d+", str(_zeiss_value(table, "dp_image_store")[0]))
     fields["image_columns"] = count(store[0]) if store else None
-    return Facts(fields, _zeiss_pixel(table, fields["image_columns"]))
+    return TagFacts(fields, _zeiss_pixel(table, fields["image_columns"]))
 
 
-def ome(xml: str) -> Facts | None:
+def ome(xml: str) -> TagFacts | None:
     """Return the pixel size of the first image in OME-XML; its unit is µm unless it says otherwise."""
     if "<!DOCTYPE" in xml:
         return None
@@ -65,19 +65,19 @@ def ome(xml: str) -> Facts | None:
     if y and pixels.get("PhysicalSizeYUnit", "µm") != unit:
         # brought to one unit, so that they can be compared
         y = _converted(y, pixels.get("PhysicalSizeYUnit", "µm"), unit)
-    return Facts({}, stated("OME PhysicalSizeX", x, y, unit))
+    return TagFacts({}, stated("OME PhysicalSizeX", x, y, unit))
 
 
-def imagej(tiff: tifffile.TiffFile) -> Facts | None:
+def imagej(tiff: tifffile.TiffFile) -> TagFacts | None:
     """Return the pixel size of a TIFF that ImageJ or Fiji wrote."""
     metadata: dict[str, Any] = tiff.imagej_metadata or {}
     unit = str(metadata.get("unit", "")).encode("utf-8", "replace").decode("unicode_escape", "replace")
     tags = tiff.pages.first.tags
     sides = [_per_pixel(tags.valueof(name)) for name in ("XResolution", "YResolution")]
-    return Facts({}, stated("ImageJ resolution", sides[0], sides[1], unit.strip("\0 ")))
+    return TagFacts({}, stated("ImageJ resolution", sides[0], sides[1], unit.strip("\0 ")))
 
 
-def fibsem(text: str) -> Facts | None:
+def fibsem(text: str) -> TagFacts | None:
     """Return what OpenFIBSEM writes as JSON; lengths in metres, angles in radians, times in seconds.
 
     Its image settings stand at the top or, in newer versions, below "image".
@@ -104,7 +104,7 @@ def fibsem(text: str) -> Facts | None:
     fields["detector"] = shown(detector.get("type") or "")
     size = _at(tree, "pixel_size")
     # 0 is its word for unknown
-    return Facts(fields, stated("fibsem pixel_size", size.get("x") or None, size.get("y") or None, "m"))
+    return TagFacts(fields, stated("fibsem pixel_size", size.get("x") or None, size.get("y") or None, "m"))
 
 
 def _zeiss_value(table: dict[str, Any], key: str) -> tuple[Any, str]:

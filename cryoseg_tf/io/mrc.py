@@ -14,7 +14,7 @@ from mrcfile.utils import data_dtype_from_header
 
 from ..errors import ImageError
 from .limits import check_size
-from .units import Facts, stated
+from .units import TagFacts, stated
 from .vendor import Metadata, combined
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def read_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
             log.warning("%s has %d sections: only the first is used", path, sections)
         file.seek(offset)
         pixels = np.fromfile(file, kind, rows * columns).reshape(rows, columns)
-    return pixels, combined([Facts({}, _pixel(header))], columns)
+    return pixels, combined([TagFacts({}, _pixel(header))], columns)
 
 
 def _header(start: bytes) -> Any:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from .units import Facts, count, number, shown, stated, tidy
+from .units import TagFacts, count, number, shown, stated, tidy
 
 TAGS = (34682, 34680, 34683)
 """In order of trust: the first tag that states something is believed."""
@@ -51,7 +51,7 @@ _PIXELS = (
 )
 
 
-def facts(tag: int, text: str) -> Facts | None:
+def facts(tag: int, text: str) -> TagFacts | None:
     """Return what the text of a tag says; None if it is none of the kinds above."""
     table = _table(text)
     if not table:
@@ -68,7 +68,7 @@ def facts(tag: int, text: str) -> Facts | None:
     for x, y in (*_PIXELS, *_memento_pixels(table)):
         width, height, unit = (table.get(key.lower()) for key in (x, y, f"{x}@unit"))
         pixel = pixel or stated(f"tag {tag} {x}", width, height, unit or "m")
-    return Facts(fields, pixel)
+    return TagFacts(fields, pixel)
 
 
 def _first(table: dict[str, str], keys: tuple[str, ...]) -> str:

@@ -28,7 +28,7 @@ class Stated(NamedTuple):
     y: float
 
 
-class Facts(NamedTuple):
+class TagFacts(NamedTuple):
     """What one tag says: fields of ``Metadata`` by name, and the pixel size."""
 
     fields: dict[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 import tifffile
 
 from . import described, thermo
-from .units import SQUARE, Facts, problem, tidy
+from .units import SQUARE, TagFacts, problem, tidy
 
 _TEXT_LIMIT = 2**24  # bytes of a tag that are looked at; real ones hold a few thousand
 
@@ -78,7 +78,7 @@ def read_metadata(tiff: tifffile.TiffFile) -> Metadata:
     return combined([facts for facts in found if facts], page.imagewidth)
 
 
-def combined(found: list[Facts], columns: int) -> Metadata:
+def combined(found: list[TagFacts], columns: int) -> Metadata:
     """Merge what several tags say about an image of so many columns; earlier ones win.
 
     The pixel sizes must agree within 1 %.

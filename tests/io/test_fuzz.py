@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cryoseg_tf.errors import ImageError
 from cryoseg_tf.io import described, thermo
 from cryoseg_tf.io.data_bar import bar_rows
-from cryoseg_tf.io.units import Facts, stated
+from cryoseg_tf.io.units import TagFacts, stated
 from cryoseg_tf.io.vendor import Metadata, combined
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +89,7 @@ def test_any_zeiss(table):
 
 @given(VALUES, VALUES, st.sampled_from(["m", "nm", "furlong", ""]))
 def test_any_pixel_size(x, y, unit):
-    sound(Facts({}, stated("somewhere", x, y, unit)))
+    sound(TagFacts({}, stated("somewhere", x, y, unit)))
 
 
 @given(COUNTS, COUNTS, COUNTS, st.integers(1, 2**20), st.none() | st.integers(0, 2**40))
