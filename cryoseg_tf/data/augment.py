@@ -26,7 +26,7 @@ def flips_and_turns(patch: Any, seed: Any) -> Any:
 
 
 def coarser_scan(pixels: Any, seed: Any) -> Any:
-    """Show every other patch, ``(h, w, c)``, as a scan of up to twice the pixel size, brought to the network's, would.
+    """Show a quarter of all patches, ``(h, w, c)``, as a scan of up to twice the pixel size, brought to the network's, would.
 
     A scan with longer steps has fewer points, each with the same noise: so points are picked, not
     averaged, and ``resample`` interpolates between them as it does for coarser images.
@@ -44,4 +44,4 @@ def coarser_scan(pixels: Any, seed: Any) -> Any:
         points = tf.gather(tf.gather(pixels, picked, axis=0), picked, axis=1)
         return tf.ensure_shape(resample(points[None], tf.stack([side, side]))[0], pixels.shape)
 
-    return tf.cond(draw[0] < 0.5, scanned, lambda: pixels)
+    return tf.cond(draw[0] < 0.25, scanned, lambda: pixels)

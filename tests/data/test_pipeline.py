@@ -91,7 +91,7 @@ def test_a_coarser_scan_has_fewer_points_of_the_same_noise():
     noise = np.random.default_rng(0).normal(size=(64, 64, 1)).astype(np.float32)
     shown = [coarser_scan(tf.constant(noise), [0, i]).numpy() for i in range(60)]
     coarse = [s for s in shown if not np.array_equal(s, noise)]
-    assert 20 < len(coarse) < 40  # every other
+    assert 5 < len(coarse) < 25  # a quarter
     assert np.array_equal(shown[0], coarser_scan(tf.constant(noise), [0, 0]).numpy())
     # what is picked keeps its values; what lies between is interpolated
     assert all(noise.min() <= s.min() and s.max() <= noise.max() for s in coarse)
