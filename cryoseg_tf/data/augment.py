@@ -26,13 +26,13 @@ def flips_and_turns(patch: Any, seed: Any) -> Any:
 
 
 def coarser_scan(pixels: Any, seed: Any) -> Any:
-    """Show a quarter of all patches, ``(h, w, c)``, as a scan of up to twice the pixel size, brought to the network's, would.
+    """Show a quarter of all patches as a scan of up to twice the pixel size would, brought to the network's.
 
     A scan with longer steps has fewer points, each with the same noise: so points are picked, not
     averaged, and ``resample`` interpolates between them as it does for coarser images.
 
     Args:
-        pixels: The image alone; its mask stays.
+        pixels: ``(h, w, c)``, the image alone; its mask stays.
         seed: Two integers.
     """
     draw = tf.random.stateless_uniform([2], seed, 0, 1, tf.float32)
