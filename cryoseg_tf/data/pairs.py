@@ -54,6 +54,8 @@ def find_pairs(folder: Path | str, part: str | None = None) -> list[Pair]:
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"{root} is not a folder")
+    if part not in (None, "train", "test"):
+        raise DataError(f"part is {part!r}: it must be 'train', 'test' or None")
     parts = [root / name for name in ("train", "test") if is_laid_out(root / name)]
     if part and root / part in parts:
         parts = [root / part]

@@ -91,3 +91,8 @@ def test_a_mask_may_have_the_rows_of_the_data_bar_or_not(tmp_path, rows):
 def test_other_heights_are_refused(tmp_path, rows, bar):
     with pytest.raises(ImageError, match="must have one size"):
         read_annotated(write_barred(tmp_path / "d", rows), DataConfig(data_bar=bar))
+
+
+def test_a_part_of_another_name_is_refused(data):
+    with pytest.raises(DataError, match="part is 'tset'"):
+        find_pairs(data, "tset")
