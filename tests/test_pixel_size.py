@@ -27,5 +27,5 @@ def test_images_of_150_nm_are_segmented_by_a_model_of_100_nm(tmp_path):
     unaware = np.mean([dice(segmenter, scene, 150, 100.0) for scene in scenes])
     print(f"Dice at 100 nm {own:.3f}, at 150 nm {other:.3f}, at 150 nm taken for 100 nm {unaware:.3f}")
     assert own > 0.8
-    assert other > own - 0.06
-    assert other > unaware
+    assert other > own - 0.1
+    assert other > unaware + 0.03
