@@ -145,7 +145,8 @@ def _segment_each(
             foreground = float((result.mask > 0).mean())
             found = {"status": int(result.status), "foreground": foreground}
             # at the file's own size, so that the mask lies on the image in any viewer; a bar shows no cell
-            mask = np.pad(result.mask, ((0, micrograph.data_bar), (0, 0)))
+            bar = micrograph.data_bar
+            mask = np.pad(result.mask, ((0, bar), (0, 0))) if bar else result.mask  # no second one of a montage
             _write(target, mask, out / RECORDS, {"name": name, "key": key, **found})
             yield Outcome(image, target, result.status, foreground)
         except CryoSegError as error:
