@@ -9,15 +9,19 @@ import re
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import ConfigError
+from .expressions import read_sum, read_term
 
 IGNORE = 255
 """The value of unannotated pixels inside the package, whatever ``data.ignore`` is in the files."""
+
+
+PRESETS = Path(__file__).with_name("presets")
 
 
 class Branch(BaseModel):
@@ -33,14 +37,18 @@ class DataConfig(Branch):
     ignore: int | None = Field(None, ge=0, le=255)
     instances: bool = False
     group_pattern: str | None = None
-    scale: Literal["auto", "none", "pixel_size", "shape"] = "auto"
+    scale: Literal["auto", "none", "pixel_size", "factor", "shape"] = "auto"
     pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
+    factor: float | None = Field(None, ge=1 / 64, le=4)
     image_pixel_size: float | None = Field(None, ge=1e-3, le=1e6)
     data_bar: int | None = Field(None, ge=0)
     shape: tuple[int, int] = (512, 512)
     percentiles: tuple[float, float] = (1.0, 99.8)
     patch: int | None = Field(None, ge=2)
     patches_per_image: int = Field(10, ge=1)
+    foreground_patches: float = Field(0.5, ge=0, le=1)
+    hard_patches: float = Field(0.0, ge=0, le=1)
+    split: Literal["images", "area"] = "images"
     validation: float = Field(0.2, gt=0, lt=1)
     cache_mb: int = Field(4096, ge=0)
 
@@ -86,8 +94,17 @@ class ModelConfig(Branch):
     base_filters: int = Field(16, ge=1, le=256)
     depth: int = Field(4, ge=1, le=6)
     kernel_size: int = Field(3, ge=1, le=9)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dilation: int = Field(1, ge=1, le=8)
     skip_connections: bool = True
+    residual: bool = False
+    squeeze_excitation: bool = False
+    deep_supervision: bool = False
+    activation: Literal["relu", "leaky_relu", "noisy_relu", "swish", "hard_swish"] = "relu"
+    normalisation: Literal["batch", "group", "none"] = "batch"
+    upsampling: Literal["transposed", "bilinear"] = "transposed"
+    initializer: Literal["he", "glorot"] = "he"
+    dropout: float = Field(0.0, ge=0, lt=1)
+    spatial_dropout: bool = False
 
     @field_validator("kernel_size")
     @classmethod
@@ -102,20 +119,79 @@ class ModelConfig(Branch):
         return int(2**self.depth)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+"""Of all training patches."""
+
+
+class AugmentationConfig(Branch):
+    """Random changes to training patches. What is a share says how many are changed; 0 switches it off.
+
+    Attributes:
+        warp: The share of patches that is rotated, scaled, sheared, tilted and bent at once.
+        rotation: Up to so many degrees either way.
+        scale: Larger or smaller by up to this factor.
+        shear: Up to so many degrees.
+        tilt: Of the stage, up to so many degrees.
+        elastic: Points move by about so many pixels.
+    """
+
+    enabled: bool = True
+    flips: bool = True
+    warp: Share = 0.4
+    rotation: float = Field(180.0, ge=0, le=180)
+    scale: float = Field(1.4, ge=1, le=4)
+    shear: float = Field(8.0, ge=0, le=45)
+    tilt: float = Field(20.0, ge=0, le=60)
+    elastic: float = Field(2.0, ge=0, le=20)
+    contrast: Share = 0.5
+    gamma: Share = 0.3
+    blur: Share = 0.1
+    sharpen: Share = 0.05
+    noise: Share = 0.15
+    shot_noise: Share = 0.1
+    streaks: Share = 0.1
+    coarse_dropout: Share = 0.0
+    cutmix: Share = 0.0
+    coarser_scan: Share = 0.25
+
+
 class TrainingConfig(Branch):
     """How the network is trained."""
 
-    loss: Literal["dice"] = "dice"
-    optimizer: Literal["adamw"] = "adamw"
+    loss: str = "dice + bce"
+    class_weights: Literal["auto", "none"] | tuple[float, ...] = "auto"
+    optimizer: str = "adamw"
     learning_rate: float = Field(4e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: str = "cosine"
+    clip_norm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    ema: float | None = Field(None, gt=0, lt=1)
     batch_size: int = Field(8, ge=1)
     epochs: int = Field(60, ge=1)
     patience: int | None = Field(30, ge=1)
-    augmentation: bool = True
+    calibrate: bool = True
+    augmentation: AugmentationConfig = AugmentationConfig()
     precision: Literal["float32"] = "float32"
     strategy: Literal["one"] = "one"
+
+    @field_validator("loss")
+    @classmethod
+    def _sum(cls, text: str) -> str:
+        read_sum(text)
+        return text
+
+    @field_validator("optimizer", "schedule")
+    @classmethod
+    def _term(cls, text: str) -> str:
+        read_term(text)
+        return text
+
+    @field_validator("class_weights")
+    @classmethod
+    def _weights(cls, weights: Any) -> Any:
+        if isinstance(weights, tuple) and not (weights and all(0 < w < float("inf") for w in weights)):
+            raise ValueError("each class needs a weight above 0")
+        return weights
 
 
 class EvaluationConfig(Branch):
@@ -142,6 +218,13 @@ class Config(Branch):
             )
         return self
 
+    @model_validator(mode="after")
+    def _weight_each_class(self) -> Self:
+        weights, classes = self.training.class_weights, self.data.classes
+        if isinstance(weights, tuple) and len(weights) != len(classes):
+            raise ValueError(f"training.class_weights holds {len(weights)} numbers for {len(classes)} classes")
+        return self
+
     @classmethod
     def parse(cls, tree: object, source: str = "") -> "Config":
         """Make a config from nested dictionaries.
@@ -154,6 +237,18 @@ class Config(Branch):
         except ValidationError as error:
             where = f"{source}: " if source else ""
             raise ConfigError("\n".join(where + _problem(dict(e)) for e in error.errors())) from None
+
+    @classmethod
+    def preset(cls, name: str) -> "Config":
+        """Return one of the recipes that come with the package; see the folder ``presets``.
+
+        Raises:
+            ConfigError: If there is none of that name.
+        """
+        known = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+        if name not in known:
+            raise ConfigError(f"there is no preset {name!r}: known are {', '.join(known)}")
+        return cls.load(PRESETS / f"{name}.yaml")
 
     @classmethod
     def load(cls, path: Path) -> "Config":
@@ -196,13 +291,17 @@ class Contract(Branch):
     Attributes:
         pixel_size: The network's own pixel size in nm; with ``scale`` "pixel_size" only.
         pixel_size_range: Pixel sizes in nm outside which an image is not segmented.
+        factor: Network pixels per image pixel, along a side; with ``scale`` "factor" only.
         minimum_contrast: The smallest contrast-to-noise of any training image.
+        temperature: Logits are divided by it, so that probabilities mean something (``Run.load_model`` does).
     """
 
     classes: tuple[str, ...]
     threshold: float = Field(0.5, gt=0, lt=1)
-    scale: Literal["none", "pixel_size", "shape"] = "none"
+    temperature: float = Field(1.0, gt=0)
+    scale: Literal["none", "pixel_size", "factor", "shape"] = "none"
     pixel_size: float | None = None
+    factor: float | None = None
     pixel_size_range: tuple[float, float] | None = None
     shape: tuple[int, int] | None = None
     percentiles: tuple[float, float] = (1.0, 99.8)

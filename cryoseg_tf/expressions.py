@@ -1,0 +1,103 @@
+"""Settings that name a thing and its options: ``sgd(momentum=0.9)``, or a sum of things: ``dice + 0.5*bce``.
+
+They are read as Python's syntax tree and never evaluated.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .errors import ConfigError
+
+LIKE_TERM, LIKE_SUM = "name, or name(option=value)", "a sum as dice + 0.5*tversky(alpha=0.3, beta=0.7)"
+
+
+class Term(NamedTuple):
+    """A name, the options behind it in brackets, and the number before it."""
+
+    name: str
+    options: dict[str, Any]
+    weight: float = 1.0
+
+
+def read_term(text: str) -> Term:
+    """Read ``name`` or ``name(option=value, ...)``.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    return _term(_tree(text, LIKE_TERM), text, LIKE_TERM)
+
+
+def read_sum(text: str) -> list[Term]:
+    """Read terms joined by ``+``, each with a positive number and ``*`` before it, or not.
+
+    Raises:
+        ValueError: If it is not that.
+    """
+    terms, node = [], _tree(text, LIKE_SUM)
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        terms.append(_weighted(node.right, text))
+        node = node.left
+    return [_weighted(node, text), *reversed(terms)]
+
+
+def call(setting: str, term: Term, known: Mapping[str, Callable[..., Any]], *given: Any) -> Any:
+    """Return ``known[term.name](*given, **term.options)``.
+
+    Args:
+        setting: The setting that holds the term, for messages.
+        term: What was read.
+        known: What each name stands for.
+        given: What comes before the options.
+
+    Raises:
+        ConfigError: If there is no such name, or it does not take these options or values.
+    """
+    if term.name not in known:
+        raise ConfigError(f"{setting} names {term.name!r}: known are {', '.join(sorted(known))}")
+    function = known[term.name]
+    options = list(inspect.signature(function).parameters)[len(given) :]
+    wrong = [name for name in term.options if name not in options]
+    if wrong:
+        takes = f"its options are {', '.join(options)}" if options else "it takes none"
+        raise ConfigError(f"{setting}: {term.name} has no option {wrong[0]!r}: {takes}")
+    try:
+        return function(*given, **term.options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{setting}: {term.name}: {error}") from None
+
+
+def _tree(text: str, wanted: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise ValueError(f"it must be {wanted}") from None
+
+
+def _weighted(node: ast.expr, text: str) -> Term:
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        weight = _value(node.left)
+        if not isinstance(weight, (int, float)) or isinstance(weight, bool) or not 0 < weight < float("inf"):
+            raise ValueError("a number before * must be above 0")
+        return _term(node.right, text, LIKE_SUM)._replace(weight=float(weight))
+    return _term(node, text, LIKE_SUM)
+
+
+def _term(node: ast.expr, text: str, wanted: str) -> Term:
+    if isinstance(node, ast.Name):
+        return Term(node.id, {})
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
+        if all(keyword.arg for keyword in node.keywords):
+            return Term(node.func.id, {str(k.arg): _value(k.value) for k in node.keywords})
+    raise ValueError(f"it must be {wanted}")
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name) and node.id in ("true", "false"):  # as YAML writes them
+        return node.id == "true"
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        raise ValueError(f"{ast.unparse(node)} is not a value") from None
