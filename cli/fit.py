@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @click.command("fit")
 @click.argument("data", type=options.DATA)
 @options.output(help="The run folder to write.")
+@options.preset
 @options.config_file
 @options.settings
 @options.pixel_size
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 @options.instances
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
+@click.option("--preview", is_flag=True, help="First draw patches as the network sees them: preview.png in the run.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
 @options.overwrite
 @options.threads
 def command(
     data: Path,
     out: Path,
+    preset: str | None,
     config_file: Path | None,
     settings: dict[str, Any],
     pixel_size: float | None,
@@ -36,6 +39,7 @@ def command(
     instances: bool,
     epochs: int | None,
     minutes: float | None,
+    preview: bool,
     resume: bool,
     overwrite: bool,
     threads: int | None,
@@ -48,7 +52,7 @@ def command(
     from . import reporter
 
     asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar, instances), **settings}
-    config, minutes = requested(out, config_file, asked, minutes, resume)
+    config, minutes = requested(out, (config_file, asked, preset), minutes, resume)
     reporter.start(threads)
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
@@ -63,6 +67,7 @@ def command(
             out,
             minutes=minutes,
             existing=existing,
+            preview=preview,
             callbacks=[reporter.fit_progress(config.training.batch_size)],
         )
     except KeyboardInterrupt:
@@ -88,13 +93,14 @@ def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
 
 
 def requested(
-    out: Path, config_file: Path | None, asked: dict[str, Any], minutes: float | None, resume: bool
+    out: Path, asked: tuple[Path | None, dict[str, Any], str | None], minutes: float | None, resume: bool
 ) -> "tuple[Config, float | None]":
     """Return the settings asked for; a resume without any takes those that the run was begun with."""
     from cryoseg_tf.run import Run
 
-    silent = config_file is None and minutes is None and all(value is None for value in asked.values())
+    config_file, settings, preset = asked
+    silent = preset is config_file is minutes is None and all(value is None for value in settings.values())
     if resume and silent and Run(out).exists:
         info = Run(out).info
         return info.requested, info.minutes
-    return options.resolve(config_file, asked), minutes
+    return options.resolve(*asked), minutes

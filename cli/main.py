@@ -18,6 +18,7 @@ COMMANDS = {
     "phantom": "Write synthetic annotated micrographs.",
     "info": "Say what image files state about themselves: size, pixel size, data bar, stage, beam.",
     "check": "Look at annotated micrographs and say what would spoil training.",
+    "plan": "Say what fit would choose for annotated micrographs, and why.",
     "fit": "Train a U-Net on annotated micrographs.",
     "evaluate": "Score a trained model on annotated micrographs.",
     "segment": "Segment micrographs with a trained model.",

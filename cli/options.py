@@ -46,6 +46,9 @@ config_file = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Settings as YAML, e.g. the config.yaml of an earlier run.",
 )
+preset = click.option(
+    "--preset", metavar="NAME", help="A recipe: balanced (the default), fast, accurate, thesis, thesis-optimised."
+)
 settings = click.option(
     "--set",
     "settings",
@@ -84,11 +87,12 @@ def about_images(pixel_size: float | None, data_bar: int | None, instances: bool
     }
 
 
-def resolve(config_file: Path | None, settings: dict[str, Any]) -> "Config":
-    """Defaults, then ``--config``, then ``--set`` and its short-hands."""
+def resolve(config_file: Path | None, settings: dict[str, Any], preset: str | None = None) -> "Config":
+    """Defaults, then ``--preset``, then ``--config``, then ``--set`` and its short-hands."""
     from cryoseg_tf.config import Config  # here: pydantic takes a quarter of a second
 
-    config = Config.load(config_file) if config_file else Config()
+    config = Config.preset(preset) if preset else Config()
+    config = Config.load(config_file, config) if config_file else config
     return config.replace({name: value for name, value in settings.items() if value is not None})
 
 

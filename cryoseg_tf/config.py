@@ -251,12 +251,14 @@ class Config(Branch):
         return cls.load(PRESETS / f"{name}.yaml")
 
     @classmethod
-    def load(cls, path: Path) -> "Config":
-        """Read a YAML file, such as the ``config.yaml`` of a run."""
+    def load(cls, path: Path, base: "Config | None" = None) -> "Config":
+        """Read a YAML file, such as the ``config.yaml`` of a run; what it leaves out is as in ``base``."""
         try:
             tree = yaml.safe_load(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        if base is not None and isinstance(tree, dict):
+            tree = _merged(base.model_dump(exclude_unset=True), tree)
         return cls.parse(tree if tree is not None else {}, str(path))
 
     def save(self, path: Path) -> None:
@@ -327,6 +329,12 @@ def _names(branch: type[BaseModel], prefix: str = "") -> list[str]:
         else:
             names.append(prefix + name)
     return names
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {name: _merged(base[name], over[name]) for name in base.keys() & over.keys()
+            if isinstance(base[name], dict) and isinstance(over[name], dict)}  # fmt: skip
+    return {**base, **over, **both}
 
 
 def _unknown(name: str) -> str:

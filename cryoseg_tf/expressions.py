@@ -90,7 +90,10 @@ def _term(node: ast.expr, text: str, wanted: str) -> Term:
         return Term(node.id, {})
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
         if all(keyword.arg for keyword in node.keywords):
-            return Term(node.func.id, {str(k.arg): _value(k.value) for k in node.keywords})
+            options = {str(k.arg): _value(k.value) for k in node.keywords}
+            if len(options) < len(node.keywords):
+                raise ValueError(f"{ast.unparse(node)} sets an option twice")
+            return Term(node.func.id, options)
     raise ValueError(f"it must be {wanted}")
 
 

@@ -4,7 +4,7 @@
 
     run.json          format version, status, contract (threshold included), best epoch
     config.yaml       every setting, so that the run repeats
-    split.json        which images trained and which validated, and their groups, or null where unknown
+    split.json        which images trained and which validated, their groups (null: unknown), their areas (null: whole)
     environment.json  versions, threads, device, and the SHA-256 of every image and mask
     model.keras       the weights of the best epoch
     state/            what a resume needs
@@ -46,6 +46,7 @@ class RunInfo(Branch):
         requested: The settings as asked for, before what follows from the images was filled in.
         minutes: The time asked for, or None.
         contract: How to use the model; None until training has begun.
+        calibration: How temperature and threshold were found, as from ``calibrate``; None where they were not.
     """
 
     format: int = FORMAT
@@ -56,6 +57,7 @@ class RunInfo(Branch):
     contract: Contract | None = None
     best_epoch: int | None = None
     validation_dice: float | None = None
+    calibration: dict[str, float] | None = None
 
 
 class Run:
@@ -135,8 +137,11 @@ class Run:
         with path.open(newline="", encoding="utf-8") as file:
             return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
-    def load_model(self) -> "keras.Model":
+    def load_model(self, raw: bool = False) -> "keras.Model":
         """Rebuild the network and read the best epoch's weights.
+
+        Its logits are divided by the contract's temperature, so that whatever is made from it gives
+        calibrated probabilities; the file stays as it was trained. ``raw`` leaves them as they are.
 
         Raises:
             RunError: If there is no model yet, or its file is damaged.
@@ -154,6 +159,9 @@ class Run:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
+        if not raw and contract.temperature != 1:
+            logits = model.get_layer("logits")
+            logits.set_weights([weights / contract.temperature for weights in logits.get_weights()])
         return model
 
     def claim(self, existing: Existing) -> None:

@@ -222,4 +222,8 @@ def _empty(good: Sequence[Finding]) -> Iterator[Concern]:
 
 def _too_few(good: Sequence[Finding]) -> Iterator[Concern]:
     if len(_learned(good)) == 1:  # no error: one image is enough to score a model on
-        yield Concern("note", "fit needs at least 2 annotated images, one of them to choose the best epoch by")
+        yield Concern(
+            "note",
+            "fit needs at least 2 annotated images, one of them to choose the best epoch by, "
+            "or --set data.split=area to hold back a strip of the one",
+        )

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,26 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
+class Area:
+    """A strip across an image, from edge to edge of its other side.
+
+    Attributes:
+        axis: The side that is cut: 0 for rows, 1 for columns.
+        start: Where the strip begins, as a share of that side without data bar.
+        stop: Where it ends.
+    """
+
+    axis: int
+    start: float
+    stop: float
+
+    def window(self, shape: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of an image of ``(height, width)``; strips that share a cut meet there."""
+        ends = slice(*(round(share * shape[self.axis]) for share in (self.start, self.stop)))
+        return (ends, slice(None)) if self.axis == 0 else (slice(None), ends)
+
+
+@dataclass(frozen=True, order=True)
 class Pair:
     """An image file and its mask file.
 
@@ -25,12 +45,14 @@ class Pair:
         image: The file.
         mask: The file with its mask, or with LabelMe's shapes.
         instances: Whether the mask numbers the objects, as Cellpose's do.
+        part: What of both is read, or None for all; pairs of one name may differ in it alone.
     """
 
     name: str
     image: Path
     mask: Path
     instances: bool = False
+    part: Area | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +95,9 @@ def note_instances(pairs: Sequence[Pair], config: DataConfig) -> None:
 
 
 def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
-    """Read an image and its mask, both without the image's data bar.
+    """Read an image and its mask, both without the image's data bar, and only the pair's part of them.
+
+    What the file says of itself, as where on the stage it was taken, stays that of the whole image.
 
     Raises:
         ImageError: If either cannot be used, or the image holds NaN or infinity.
@@ -84,7 +108,11 @@ def read_annotated(pair: Pair, config: DataConfig) -> AnnotatedMicrograph:
     bad = 0 if micrograph.pixels.dtype.kind in "bui" else int((~np.isfinite(micrograph.pixels)).sum())
     if bad:
         raise ImageError(f"{pair.image} holds {bad} pixels that are NaN or infinite: mend or remove the image")
-    return AnnotatedMicrograph(micrograph, mask)
+    if pair.part is None:
+        return AnnotatedMicrograph(micrograph, mask)
+    window = pair.part.window(mask.shape)
+    # copies: a view would keep the whole image in memory
+    return AnnotatedMicrograph(replace(micrograph, pixels=micrograph.pixels[window].copy()), mask[window].copy())
 
 
 def _numbered(pair: Pair, config: DataConfig) -> bool:

@@ -106,9 +106,12 @@ def model_shape(height: Tensor, width: Tensor, pixel_size: Tensor, contract: Con
         return shape
     if contract.scale == "shape":
         return tf.constant(contract.shape, tf.int32)
-    low, high = contract.pixel_size_range or (0.0, 0.0)
-    # outside the range the mask is empty anyway: the bound only keeps the work small
-    factor = tf.clip_by_value(tf.cast(pixel_size, tf.float32), low, high) / contract.pixel_size
+    if contract.scale == "factor":
+        factor = tf.constant(contract.factor, tf.float32)
+    else:
+        low, high = contract.pixel_size_range or (0.0, 0.0)
+        # outside the range the mask is empty anyway: the bound only keeps the work small
+        factor = tf.clip_by_value(tf.cast(pixel_size, tf.float32), low, high) / contract.pixel_size
     return tf.maximum(tf.cast(tf.floor(tf.cast(shape, tf.float32) * factor + 0.5), tf.int32), 1)
 
 

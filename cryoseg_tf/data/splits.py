@@ -1,26 +1,35 @@
-"""Divide annotated images into those to learn from and those to choose the best epoch by."""
+"""Divide annotated images into those to learn from and those to choose the best epoch by.
+
+With ``data.split`` "images" whole images are held back. With "area" it is a strip of each image,
+across its longer side, at that end where it shows best what the image holds::
+
+    |------------ train ------------|-- validation --|      or      |-- validation --|-- train ...
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..config import DataConfig
+from ..config import IGNORE, DataConfig
 from ..errors import DataError
+from ..io.mask import Mask
 from .groups import Groups
-from .pairs import Pair
+from .pairs import Area, Pair, read_annotated
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Split:
-    """Pairs to train on and pairs to validate on; none is in both.
+    """Pairs to train on and pairs to validate on; no pixel is in both.
 
     Attributes:
         train: To learn from.
-        validation: To choose the best epoch by.
+        validation: To choose the best epoch by; a name may also be in ``train``, with another part.
         groups: The group of each image by its name, or None where they are unknown.
     """
 
@@ -28,28 +37,113 @@ class Split:
     validation: tuple[Pair, ...]
     groups: Mapping[str, str] | None = None
 
+    def facts(self) -> dict[str, Any]:
+        """Return the names, groups and validation areas (or None) as plain values, for JSON."""
+        areas = {p.name: vars(p.part) for p in self.validation if p.part}
+        return {
+            "train": [p.name for p in self.train],
+            "validation": [p.name for p in self.validation],
+            "groups": self.groups,
+            "areas": areas or None,
+        }
+
 
 def split(pairs: Sequence[Pair], config: DataConfig, seed: int = 0, groups: Groups | None = None) -> Split:
-    """Draw about ``config.validation`` of the pairs, at least one, for validation.
+    """Hold about ``config.validation`` of the images, or of each image's area, back for validation.
 
-    Whole groups are drawn, so that the share comes as near as they allow. Groups that were found
-    (not stated), and put all images together, are not kept: there would be nothing to validate on.
+    With ``config.split`` "images" at least one image is drawn. Whole groups are drawn, so that the
+    share comes as near as they allow. Groups that were found (not stated), and put all images
+    together, are not kept: there would be nothing to validate on.
+
+    With "area" every image is divided, whatever its group. Masks are read to choose the end.
 
     Raises:
-        DataError: If there are fewer than two pairs, or all are of one stated group.
+        DataError: If there are no pairs, or for "images" fewer than two, or all are of one stated
+            group; for "area" if an image is too short to divide, or would be brought to ``config.shape``.
+        ImageError: If an image or mask cannot be read, for "area".
     """
+    if config.split == "area":
+        train, validation = _by_area(pairs, config, seed)
+    else:
+        train, validation = _by_image(pairs, config, seed, groups)
+    return Split(train, validation, {p.name: groups.of[p.name] for p in pairs} if groups and groups.known else None)
+
+
+def _by_image(
+    pairs: Sequence[Pair], config: DataConfig, seed: int, groups: Groups | None
+) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
     if len(pairs) < 2:
-        raise DataError(f"training needs at least 2 annotated images, one of them for validation: found {len(pairs)}")
+        raise DataError(
+            f"training needs at least 2 annotated images, one of them for validation: found {len(pairs)}; annotate "
+            "another, or pass --set data.split=area to hold back a strip of each image instead"
+        )
     members = _members(pairs, groups)
     wanted = min(max(1, round(len(pairs) * config.validation)), len(pairs) - 1)
     order = np.random.default_rng(seed).permutation(len(members)).tolist()
     drawn = _nearest([len(members[i]) for i in order], wanted)
     chosen = {number for i in drawn for number in members[order[i]]}
-    return Split(
-        train=tuple(p for i, p in enumerate(pairs) if i not in chosen),
-        validation=tuple(p for i, p in enumerate(pairs) if i in chosen),
-        groups={p.name: groups.of[p.name] for p in pairs} if groups and groups.known else None,
+    train = tuple(p for i, p in enumerate(pairs) if i not in chosen)
+    return train, tuple(p for i, p in enumerate(pairs) if i in chosen)
+
+
+def _by_area(pairs: Sequence[Pair], config: DataConfig, seed: int) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    if not pairs:
+        raise DataError("training needs at least 1 annotated image: found none")
+    if config.scale == "shape":
+        raise DataError(
+            "data.split is area and data.scale is shape: strips of different widths would be stretched to one shape; "
+            "pass --set data.scale=none or --set data.split=images"
+        )
+    random = np.random.default_rng(seed)
+    parts = [_parts(pair, config, random) for pair in pairs]
+    log.info(
+        "each image is divided: a strip of %g of its longer side is for validation, the rest for training; "
+        "the validation score says little about other images, and both parts look alike along the cut",
+        config.validation,
     )
+    train, validation = zip(*parts, strict=True)
+    return train, validation
+
+
+def _parts(pair: Pair, config: DataConfig, random: np.random.Generator) -> tuple[Pair, Pair]:
+    """Return the part of an image to train on and that to validate on."""
+    mask = read_annotated(pair, config).mask
+    axis = int(np.argmax(mask.shape))
+    low, high = config.validation, 1 - config.validation
+    ends = [(Area(axis, low, 1.0), Area(axis, 0.0, low)), (Area(axis, 0.0, high), Area(axis, high, 1.0))]
+    for area in ends[0] + ends[1]:
+        _check_length(pair, area, mask, config)
+    # drawn for each image, whether it is needed or not; the earlier of two equals is taken
+    drawn = [ends[i] for i in random.permutation(2)]
+    train, validation = min(drawn, key=lambda areas: _flaws(mask, areas, len(config.classes)))
+    return replace(pair, part=train), replace(pair, part=validation)
+
+
+def _check_length(pair: Pair, area: Area, mask: Mask, config: DataConfig) -> None:
+    from .preprocess import SMALLEST_SIDE  # here: it brings TensorFlow, which most that import this do without
+
+    length = mask[area.window(mask.shape)].shape[area.axis]
+    if length < SMALLEST_SIDE:
+        raise DataError(
+            f"{pair.image} is {mask.shape[1]}x{mask.shape[0]}: divided by data.validation={config.validation:g}, one "
+            f"part has {length} pixels along the longer side; it must have at least {SMALLEST_SIDE}: change "
+            "data.validation, or leave the image out"
+        )
+
+
+def _flaws(mask: Mask, areas: tuple[Area, Area], classes: int) -> tuple[int, int, float]:
+    """Return what speaks against training on the one area and validating on the other, the worst first."""
+    learnt, scored = (np.bincount(mask[a.window(mask.shape)].ravel(), minlength=IGNORE + 1)[:classes] for a in areas)
+    return _lacks(learnt), _lacks(scored), float(np.abs(_shares(scored) - _shares(learnt + scored)).sum())
+
+
+def _lacks(counts: npt.NDArray[np.intp]) -> int:
+    """Return 2 for a part without an annotated pixel, 1 for one without foreground, else 0."""
+    return int(not counts.any()) + int(not counts[1:].any())
+
+
+def _shares(counts: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    return counts / max(counts.sum(), 1)
 
 
 def _members(pairs: Sequence[Pair], groups: Groups | None) -> list[list[int]]:

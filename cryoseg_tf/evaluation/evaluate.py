@@ -18,6 +18,7 @@ from ..errors import ConfigError, DataError
 from ..io import atomic
 from ..segmentation.batch import destinations
 from ..segmentation.segmenter import Segmentation, Segmenter
+from .calibration import Calibration
 from .figures import overlay, save_overlay
 from .scores import METRICS, Scores, foreground_scores, pixel_scores
 from .statistics import mean_interval
@@ -62,10 +63,12 @@ class Evaluation:
     Attributes:
         rows: One for each image, in the order given.
         config: The settings; ``evaluation.resamples`` and ``seed`` fix the intervals.
+        calibration: Whether the probabilities can be taken at their word.
     """
 
     rows: tuple[Row, ...]
     config: Config
+    calibration: Calibration
 
     @property
     def data(self) -> Path:
@@ -91,6 +94,7 @@ class Evaluation:
             "seen_in_training": self.seen,
             "status": dict(Counter(r.status.name.lower() for r in self.rows if r.status != Status.OK)),
             "resamples": self.config.evaluation.resamples,
+            "calibration": self.calibration.summary(),
         }
 
     def _means(self, scores: Iterable[Scores]) -> dict[str, Any]:
@@ -138,14 +142,15 @@ def evaluate(
     check_out(out)
     note_instances(pairs, config.data)
     targets = destinations([pair.image for pair in pairs], out / OVERLAYS)
-    seen, rows = frozenset(known), []
+    seen, rows, calibration = frozenset(known), [], Calibration(segmenter.contract)
     # as a whole beside the old ones: a failure leaves the report that was there as it was
     with atomic.written(out / OVERLAYS) as part:
         part.mkdir()
         for done, pair in enumerate(pairs, 1):
             annotated = read_annotated(pair, config.data)
             segmenter.check(annotated.micrograph)
-            result = segmenter.segment(annotated.micrograph)
+            result = segmenter.segment(annotated.micrograph, calibration.takes(annotated.micrograph))
+            calibration.add(annotated.mask, result)
             file = targets[pair.image].relative_to(out / OVERLAYS).with_suffix(".jpg")
             save_overlay(overlay(annotated.micrograph.pixels, annotated.mask, result.mask), part / file)
             trained_on = bool(seen) and atomic.sha256(pair.image) in seen
@@ -153,7 +158,7 @@ def evaluate(
             if progress:
                 progress(done, len(pairs), pair.name)
         (out / BEGUN).touch()
-    return Evaluation(tuple(rows), config)
+    return Evaluation(tuple(rows), config, calibration)
 
 
 def check_out(out: Path) -> None:

@@ -100,6 +100,30 @@ def boxplots(scores: Mapping[str, Sequence[float]]) -> str:
         return _svg(figure)
 
 
+def reliability_diagram(curves: Mapping[str, Array]) -> str:
+    """Draw how often pixels are right against how sure the model was, and how many there are, as SVG.
+
+    Args:
+        curves: By name, last the one that counts; rows of confidence, share that is right and share of
+            all pixels, as from ``Reliability.curve``.
+    """
+    # before calibration, if that is there, and as given
+    drawn = list(zip(curves.items(), (AMBER, BLUE)[-len(curves) :], strict=True))
+    lowest = max(0.0, min(float(rows[:, :2].min()) for rows in curves.values()) - 0.03)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 2.9), layout="constrained")
+        right, share = figure.subplots(1, 2)
+        right.plot([lowest, 1], [lowest, 1], color=INK, linewidth=0.8, linestyle=":")
+        for (name, rows), colour in drawn:
+            right.plot(rows[:, 0], rows[:, 1], "o-", color=colour, label=name, markersize=4)
+            share.plot(rows[:, 0], rows[:, 2], "o-", color=colour, markersize=4)
+        right.set(title="Share that is right", xlabel="confidence", xlim=(lowest, 1.01), ylim=(lowest, 1.03))
+        share.set(title="Share of all pixels", xlabel="confidence", xlim=(lowest, 1.01), ylim=(-0.02, 1.03))
+        if len(drawn) > 1:
+            right.legend(loc="upper left")
+        return _svg(figure)
+
+
 def overlay(pixels: Array, truth: Array, prediction: Array) -> npt.NDArray[np.uint8]:
     """Draw the outlines of truth (yellow) and prediction (red; orange where both) on a micrograph.
 

@@ -20,8 +20,9 @@ from ..data.preprocess import Status
 from ..io import atomic
 from ..io.page import templates
 from ..run import Run
+from .calibration import Calibration
 from .evaluate import SUMMARY, Evaluation, Row, check_out
-from .figures import boxplots, learning_curves
+from .figures import boxplots, learning_curves, reliability_diagram
 from .scores import METRICS
 
 REPORT = "report.html"
@@ -101,6 +102,8 @@ def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
         few=FEW,
         boxplots=Markup(boxplots(foreground)),  # our own SVG, which holds no name of anyone
         curves=Markup(curves),
+        reliability=Markup(_reliability(evaluation.calibration)),
+        calibrated=info.calibration is not None,
         galleries=galleries(rows),
         embedded=_embedded,
         statuses=STATUS,
@@ -146,6 +149,7 @@ def facts(run: Run) -> dict[str, str]:
         "Best epoch": f"{info.best_epoch or 'none'}{reached}",
         "Scale": scale[contract.scale],
         "Threshold": f"{contract.threshold:g}" if contract.channels == 1 else "most probable class",
+        "Temperature": f"{contract.temperature:g}{_gain(info.calibration)}",
         "Seed": str(config.seed),
         "State of the run": info.status,
     }
@@ -161,6 +165,21 @@ def versions(run: Run) -> dict[str, str]:
         "On": f"{made.get('platform', 'unknown')}, {made.get('device', 'unknown')}",
         "SHA-256 of the model": atomic.sha256(run.model_file) if run.model_file.is_file() else "no model.keras",
     }
+
+
+def _reliability(calibration: Calibration) -> str:
+    """Return the figure, or nothing where no probability was looked at."""
+    curves = {"before calibration": calibration.before, "as given": calibration.given}
+    filled = {name: some.curve for name, some in curves.items() if some and some.counts.any()}
+    return reliability_diagram(filled) if filled else ""
+
+
+def _gain(calibration: dict[str, float] | None) -> str:
+    if calibration is None:
+        return ", not calibrated"
+    if not {"ece_before", "ece"} <= calibration.keys():
+        return ""
+    return f": calibration error {calibration['ece_before']:.3f} before, {calibration['ece']:.3f} after, in validation"
 
 
 def _split_size(run: Run, part: str) -> str:

@@ -11,10 +11,10 @@ from .unet import build_unet, unet_halo
 
 
 class Architecture(NamedTuple):
-    """How to build a network, and how far it sees."""
+    """How to build a network, and how far it sees: None where that is the whole image."""
 
     build: Callable[[ModelConfig, int, int], keras.Model]
-    halo: Callable[[ModelConfig], int]
+    halo: Callable[[ModelConfig], int | None]
 
 
 ARCHITECTURES = {"unet": Architecture(build_unet, unet_halo)}

@@ -21,11 +21,12 @@ class Predictor(Protocol):
         channels: Output channels.
         stride: Sides of its input must be multiples of this.
         halo: An output pixel depends on input no farther than this; a multiple of the stride.
+            None: it depends on the whole image, which then must not be tiled.
     """
 
     channels: int
     stride: int
-    halo: int
+    halo: int | None
 
     def map(self, batches: Iterable[Array]) -> Iterator[Array]:
         """Turn each ``(n, h, w, 1)`` normalised batch into ``(n, h, w, channels)`` probabilities, in order."""

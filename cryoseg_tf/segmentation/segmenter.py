@@ -20,7 +20,7 @@ from .predictor import Array, KerasPredictor, Predictor
 from .tiling import Tile, tiles
 
 TILE = 1536
-"""Largest side of a window in pixels; beyond it images are tiled to bound memory."""
+"""Largest side of a window in pixels; beyond it images are tiled to bound memory, if the network allows."""
 
 BAND = 2**22
 """Pixels that are scaled back or checked at a time."""
@@ -42,7 +42,13 @@ class Segmentation:
 
 
 class Segmenter:
-    """Segments micrographs of any size with a predictor and the contract of its model."""
+    """Segments micrographs of any size with a predictor and the contract of its model.
+
+    Args:
+        predictor: What runs the network. If that sees the whole image (halo None), nothing is tiled.
+        contract: What the network needs to know of an image, and what its output means.
+        tile: Largest side of a window in pixels; None: never tile.
+    """
 
     def __init__(self, predictor: Predictor, contract: Contract, tile: int | None = TILE) -> None:
         self.predictor = predictor
@@ -97,17 +103,23 @@ class Segmenter:
     def _predict(self, pixels: Pixels, offset: np.float32, scale: np.float32) -> Iterator["_Piece"]:
         """Yield the probabilities of each tile's core, cut to the image."""
         height, width = pixels.shape
-        stride, halo = self.predictor.stride, self.predictor.halo
-        padded = [-(-side // stride) * stride for side in (height, width)]
-        # three halos, lest a network that sees far leaves hardly any core
-        window = max(padded) if self.tile is None else max(-(-self.tile // stride) * stride, 3 * halo)
-        plan = list(tiles(padded[0], padded[1], window, halo, stride))
+        plan = self._plan(height, width)
         batches = (normalise(_window(pixels, tile), offset, scale)[None, :, :, None] for tile in plan)
         for tile, result in zip(plan, self.predictor.map(batches), strict=True):
             core = result[0, tile.rows.core, tile.columns.core]
             rows = slice(tile.rows.write.start, min(tile.rows.write.stop, height))
             columns = slice(tile.columns.write.start, min(tile.columns.write.stop, width))
             yield rows, columns, core[: rows.stop - rows.start, : columns.stop - columns.start]
+
+    def _plan(self, height: int, width: int) -> list[Tile]:
+        stride, halo = self.predictor.stride, self.predictor.halo
+        padded = [-(-side // stride) * stride for side in (height, width)]
+        if self.tile is None or halo is None:
+            window, halo = max(padded), 0
+        else:
+            # three halos, lest a network that sees far leaves hardly any core
+            window = max(-(-self.tile // stride) * stride, 3 * halo)
+        return list(tiles(padded[0], padded[1], window, halo, stride))
 
 
 _Piece = tuple[slice, slice, Array]

@@ -1,5 +1,6 @@
 """Training: from annotated images to a run."""
 
 from .fit import FitResult, fit
+from .proposal import propose
 
-__all__ = ["FitResult", "fit"]
+__all__ = ["FitResult", "fit", "propose"]

@@ -4,33 +4,18 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Callable
+from contextlib import ExitStack
 
 import keras
 
 from ..config import TrainingConfig
 from ..io import atomic
 from ..run import Run
-from .state import Progress, save_state
+from .optimization import averaged
+from .schedules import Rates
+from .state import Progress, load_state, save_state
 
 log = logging.getLogger(__name__)
-
-WARM_UP = 0.05
-"""The share of all steps over which the learning rate rises to its full value."""
-
-
-def learning_rates(config: TrainingConfig, steps: int) -> Callable[[int], float]:
-    """Return the learning rate of each step; cosine decay after Loshchilov & Hutter 2017 (arXiv:1608.03983)."""
-    if config.schedule == "constant":
-        return lambda step: config.learning_rate
-    warm_up = round(WARM_UP * steps)
-    cosine = keras.optimizers.schedules.CosineDecay(
-        config.learning_rate / max(warm_up, 1) if warm_up else config.learning_rate,
-        max(steps - warm_up, 1),
-        warmup_target=config.learning_rate if warm_up else None,
-        warmup_steps=warm_up,
-    )
-    return lambda step: float(cosine(step))
 
 
 class Schedule(keras.callbacks.Callback):
@@ -40,7 +25,7 @@ class Schedule(keras.callbacks.Callback):
     steps is known only after some were timed.
     """
 
-    def __init__(self, rates: Callable[[int], float], step: int) -> None:
+    def __init__(self, rates: Rates, step: int) -> None:
         super().__init__()
         self.rates, self.step = rates, step
 
@@ -50,24 +35,61 @@ class Schedule(keras.callbacks.Callback):
         self.step += 1
 
 
+class StopAfter(keras.callbacks.Callback):
+    """Ends a stage of training after so many epochs; the number of all epochs stays known to the others."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if epoch + 1 >= self.epochs:
+            self.model.stop_training = True
+
+
 class Checkpoints(keras.callbacks.Callback):
     """After each epoch: keep the best weights, save the state, write the history, decide whether to stop.
 
     ``model.keras`` is written before the state that calls it best: a kill between the two
-    repeats the epoch, to the same weights.
+    repeats the epoch, to the same weights. With ``training.ema`` the average of the weights is
+    validated and written as the model, and the state holds both.
+
+    Args:
+        run: Where all of it is written.
+        network: What is written as the model: that which is trained, or a part that shares its weights.
+        progress: Updated after each epoch.
+        config: For how long to wait for a better epoch.
+        deadline: Seconds of work after which to stop, or None.
     """
 
-    def __init__(self, run: Run, progress: Progress, config: TrainingConfig, deadline: float | None) -> None:
+    def __init__(
+        self, run: Run, network: keras.Model, progress: Progress, config: TrainingConfig, deadline: float | None
+    ) -> None:
         super().__init__()
-        self.run, self.progress, self.config = run, progress, config
+        self.run, self.network, self.progress, self.config = run, network, progress, config
         self.deadline = deadline
+        self.state = run.path / "state" / "last.npz"
         self.started = time.monotonic() - progress.elapsed
+        self._validation = ExitStack()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Stop in mid-epoch when the time is over."""
         if self.deadline is not None and time.monotonic() - self.started > self.deadline:
             self.progress.stopped = "the time was over"
             self.model.stop_training = True
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Validate the average of the weights, where there is one."""
+        self._validation.enter_context(averaged(self.model))
+
+    def on_test_end(self, logs: dict[str, float] | None = None) -> None:
+        """Go on with the weights themselves."""
+        self._validation.close()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        """Give the weights back: Keras ends by putting the average in their place, and a stage may follow."""
+        if self.config.ema:
+            load_state(self.state, self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Record the epoch."""
@@ -77,14 +99,15 @@ class Checkpoints(keras.callbacks.Callback):
         rate = float(self.model.optimizer.learning_rate)
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
         if dice > progress.best_dice:
-            save_model(self.run, self.model)
+            with averaged(self.model):
+                save_model(self.run, self.network)
             progress.best_dice, progress.best_epoch = dice, epoch + 1
         patience = self.config.patience
         if patience and progress.epoch - progress.best_epoch >= patience:
             progress.stopped = f"validation Dice has not risen for {patience} epochs"
             self.model.stop_training = True
         progress.elapsed = time.monotonic() - self.started
-        save_state(self.run.path / "state" / "last.npz", self.model, progress)
+        save_state(self.state, self.model, progress)
         write_history(self.run, progress)
 
 

@@ -1,30 +1,36 @@
 """Train a network: examine the images, fix what follows from them, learn, keep the best epoch."""
 
-import importlib.metadata
 import logging
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
+import tensorflow as tf
 
 from ..config import Config, channels
-from ..data.pipeline import Images, patches, validation_windows
+from ..data.images import Images
+from ..data.pipeline import patches, validation_windows
+from ..data.preview import write_preview
 from ..data.splits import Split
-from ..errors import RunError
 from ..io import atomic
-from ..models.losses import LOSSES
+from ..models.losses import build_loss
 from ..models.metrics import MeanDice
 from ..models.registry import architecture, build_model
+from ..models.supervision import training_model
 from ..run import Existing, Run, RunInfo
-from .callbacks import Checkpoints, Schedule, learning_rates, save_model, write_history
-from .planning import SAFETY, START_UP, Timing, plan, time_training
+from .calibrate import calibrate
+from .callbacks import Checkpoints, Schedule, StopAfter, save_model, write_history
+from .choices import resolve
+from .hard import errors_at, stage_ends
+from .optimization import build_optimizer
+from .planning import SAFETY, START_UP, plan, time_training
+from .records import check_unchanged, write_records
+from .schedules import learning_rates
 from .state import Progress, load_state
-from .strategy import device, use_threads
-from .survey import Survey, resolve, survey
+from .strategy import use_threads
+from .survey import Survey, survey
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,7 @@ def fit(
     *,
     minutes: float | None = None,
     existing: Existing = "refuse",
+    preview: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> FitResult:
     """Train a network on annotated images and write a run folder.
@@ -60,6 +67,7 @@ def fit(
         run: The folder to write.
         minutes: Take this long instead of ``training.epochs``.
         existing: What to do with a run that is there: "refuse", "resume" or "overwrite".
+        preview: First draw patches as the network will see them, ``preview.png`` in the run.
         callbacks: Keras callbacks, for progress.
 
     Raises:
@@ -68,21 +76,35 @@ def fit(
         RunError: If the folder cannot be written, resumed or overwritten.
     """
     started = time.monotonic()
-    architecture(config.model)
+    check_names(config)
     use_threads()
     folder = Run(run)
     folder.claim(existing)  # before the images are read: a refusal should not wait for that
-    log.info("reading %d annotated images", len(split.train) + len(split.validation))
+    log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
     found = survey(split, config)
     with folder.writing(config, minutes, existing) as info:
         if info.status == "finished":
             return _result(folder, load_progress(folder))
         training = Training(folder, info, split, found, started)
+        if preview:
+            training.write_preview()
         try:
             return training.run_to_the_end(callbacks)
         except KeyboardInterrupt:
             training.leave_usable()
             raise
+
+
+def check_names(config: Config) -> None:
+    """Refuse an architecture, loss, optimizer or schedule that is not known, before anything is read.
+
+    Raises:
+        ConfigError: Naming it and those that are known.
+    """
+    architecture(config.model)
+    build_loss(config.training.loss, (1.0,) * len(config.data.classes))
+    build_optimizer(config.training)
+    learning_rates(config.training, 100)
 
 
 def load_progress(run: Run) -> Progress:
@@ -99,11 +121,15 @@ class Training:
         begun = (run.path / "config.yaml").is_file()
         if begun:
             self.config, self.contract = run.config, run.contract
-            _check_unchanged(run, split, found.files)
+            check_unchanged(run, split, found.files)
         else:
-            self.config, self.contract = resolve(info.requested, found)
-        self.sets = [Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)]
-        self.model = compiled(self.config)
+            self.config, self.contract, lines = resolve(info.requested, found)
+            for line in lines:
+                log.info("%s", line)
+        self.train, self.validation = (
+            Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)
+        )
+        self.network, self.model = compiled(self.config)
         if not begun:
             self._fix(split, started)
         self.progress = Progress()
@@ -112,41 +138,71 @@ class Training:
         self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
 
     def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> FitResult:
-        """Train what is left, and mark the run as finished."""
-        config, progress = self.config, self.progress
+        """Train what is left, calibrate, and mark the run as finished."""
+        progress = self.progress
         write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
         self.run.update(status="running")  # a resumed run may say that it was interrupted
-        steps = self._steps()
-        if progress.epoch < config.training.epochs and not progress.stopped:
-            done = progress.epoch * steps
-            deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
-            self.model.fit(
-                patches(self.sets[0], self.found.train, config, done * config.training.batch_size),
-                steps_per_epoch=steps,
-                initial_epoch=progress.epoch,
-                epochs=config.training.epochs,
-                validation_data=validation_windows(self.sets[1], self.found.validation, config),
-                shuffle=False,  # the pipeline does it
-                verbose=0,
-                callbacks=[
-                    Schedule(learning_rates(config.training, steps * config.training.epochs), done),
-                    Checkpoints(self.run, progress, config.training, deadline),
-                    keras.callbacks.TensorBoard(self.run.path / "logs", write_graph=False),
-                    *callbacks,
-                ],
-            )
-        self.run.update(status="finished", best_epoch=progress.best_epoch, validation_dice=progress.best_dice)
+        for number, last in enumerate(stage_ends(self.config)):
+            if progress.epoch < last and not progress.stopped:
+                self._learn(number, last, callbacks)
+        calibration = None
+        if self.config.training.calibrate and self.run.model_file.is_file():
+            self.contract, calibration = calibrate(self.run.load_model(raw=True), self._windows(), self.contract)
+        self.run.update(
+            status="finished",
+            contract=self.contract,
+            calibration=calibration,
+            best_epoch=progress.best_epoch,
+            validation_dice=progress.best_dice,
+        )
         return _result(self.run, progress)
+
+    def write_preview(self) -> None:
+        """Draw patches as the network will see them."""
+        path = self.run.path / "preview.png"
+        write_preview(path, self._patches())
+        log.info("preview: %s", path)
 
     def leave_usable(self) -> None:
         """After Ctrl-C: keep the best weights so far, or those there are."""
         if not self.run.model_file.is_file():
-            save_model(self.run, self.model)
+            save_model(self.run, self.network)
         self.run.update(
             status="interrupted",
             best_epoch=self.progress.best_epoch,
             validation_dice=max(self.progress.best_dice, 0.0),
         )
+
+    def _learn(self, stage: int, last: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Train until epoch ``last``."""
+        config, progress, steps = self.config, self.progress, self._steps()
+        if stage:
+            errors = self.run.path / "state" / f"errors_{stage}.npz"
+            self.train.hard = errors_at(errors, self.network, self.train, self.found.train)
+        done = progress.epoch * steps
+        deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
+        self.model.fit(
+            self._patches(done * config.training.batch_size),
+            steps_per_epoch=steps,
+            initial_epoch=progress.epoch,
+            epochs=config.training.epochs,
+            validation_data=self._windows(),
+            shuffle=False,  # the pipeline does it
+            verbose=0,
+            callbacks=[
+                Schedule(learning_rates(config.training, steps * config.training.epochs), done),
+                Checkpoints(self.run, self.network, progress, config.training, deadline),
+                StopAfter(last),
+                keras.callbacks.TensorBoard(self.run.path / "logs", write_graph=False),
+                *callbacks,
+            ],
+        )
+
+    def _patches(self, start: int = 0) -> tf.data.Dataset:
+        return patches(self.train, self.found.train, self.config, start)
+
+    def _windows(self) -> tf.data.Dataset:
+        return validation_windows(self.validation, self.found.validation, self.config)
 
     def _steps(self) -> int:
         count = self.config.data.patches_per_image * len(self.found.train)
@@ -155,73 +211,34 @@ class Training:
     def _fix(self, split: Split, started: float) -> None:
         """Write down, before the first step, all that the training will depend on."""
         if self.minutes:
-            timing = self._time()
+            log.info("timing the first steps")
+            timing = time_training(self.model, self.network, self._patches(), self._windows())
             left = self.minutes * 60 * SAFETY - START_UP - (time.monotonic() - started)
-            self.config = plan(self.config, timing, left, len(self.found.train))
-            for images in self.sets:
-                images.config = self.config
-            epochs, each = self.config.training.epochs, self.config.data.patches_per_image
-            log.info(
-                "%.0f ms a step: %d epochs of %d patches fit in %g minutes",
-                timing.step * 1e3, epochs, each * len(self.found.train), self.minutes,
-            )  # fmt: skip
-        atomic.write_json(
-            self.run.path / "split.json",
-            {
-                "train": [p.name for p in split.train],
-                "validation": [p.name for p in split.validation],
-                "groups": split.groups,
-            },
-        )
-        atomic.write_json(self.run.path / "environment.json", environment(self.config, self.found.files))
+            self.config, line = plan(self.config, timing, left, len(self.found.train))
+            self.train.config = self.validation.config = self.config
+            log.info("%s", line)
+        write_records(self.run, split, self.config, self.found.files)
         self.run.update(contract=self.contract)
         with atomic.written(self.run.path / "config.yaml") as part:  # the last: it says that all is fixed
             self.config.save(part)
 
-    def _time(self) -> Timing:
-        log.info("timing the first steps")
-        return time_training(
-            self.model,
-            patches(self.sets[0], self.found.train, self.config),
-            validation_windows(self.sets[1], self.found.validation, self.config),
-            self.run,
-        )
 
+def compiled(config: Config) -> tuple[keras.Model, keras.Model]:
+    """Build the network, and around it the model that is trained, with its optimizer and loss.
 
-def compiled(config: Config) -> keras.Model:
-    """Build the network with its optimizer, ready to train."""
+    Raises:
+        ConfigError: If the settings name a loss or an optimizer that is not known.
+    """
     training = config.training
-    model = build_model(config.model, channels(config.data.classes), config.seed)
-    optimizer = keras.optimizers.AdamW(training.learning_rate, weight_decay=training.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    weights = training.class_weights if isinstance(training.class_weights, tuple) else None
+    network = build_model(config.model, channels(config.data.classes), config.seed)
+    model = training_model(network, config.model, config.seed)
+    optimizer = build_optimizer(training)
     # built here: made inside the first step, the optimizer's variables would have it traced twice
     optimizer.build(model.trainable_variables)
     # on a CPU XLA is a quarter slower
-    model.compile(optimizer, LOSSES[training.loss], metrics=[MeanDice()], jit_compile=False)
-    return model
-
-
-def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
-    """Return what a run depended on beside its settings."""
-    packages = ("cryoseg-tf", "tensorflow", "keras", "numpy")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in packages},
-        "device": device(),
-        "seed": config.seed,
-        "files": files,
-    }
-
-
-def _check_unchanged(run: Run, split: Split, files: dict[str, str]) -> None:
-    before = run.environment().get("files", {})
-    changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
-    if changed:
-        raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")
-    if run.split().get("validation") != [p.name for p in split.validation]:
-        # going on would validate on images that were trained on
-        raise RunError(f"the groups of images changed since {run.path} was begun: start anew with --overwrite")
+    model.compile(optimizer, build_loss(training.loss, weights), metrics=[MeanDice()], jit_compile=False)
+    return network, model
 
 
 def _result(run: Run, progress: Progress) -> FitResult:

@@ -1,8 +1,10 @@
 """Turn minutes into epochs: time the first steps, then fix a number that fits."""
 
 import statistics
+import tempfile
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -10,8 +12,6 @@ import tensorflow as tf
 
 from ..config import Config
 from ..errors import ConfigError
-from ..run import Run
-from .callbacks import save_model
 from .state import Progress, restore, save_state, snapshot
 
 EPOCHS_WANTED = 20
@@ -24,6 +24,9 @@ START_UP = 5.0
 """Seconds that loading TensorFlow takes before the clock of ``fit`` starts."""
 
 STEPS_TIMED = 10
+
+CALIBRATION = 3.0
+"""Calibrating takes about as long as so many validations."""
 
 SAFETY = 0.95
 """The share of the minutes to fill; the machine may be slower later."""
@@ -46,8 +49,17 @@ class _StepTimes(keras.callbacks.Callback):
         self.ends.append(time.perf_counter())
 
 
-def time_training(model: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset, run: Run) -> Timing:
-    """Time real steps, a validation and a saving; ``model`` is left as it was."""
+def time_training(
+    model: keras.Model, network: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset
+) -> Timing:
+    """Time real steps, a validation and a saving; the model is left as it was.
+
+    Args:
+        model: What is trained.
+        network: What is saved.
+        train: Batches to train on.
+        validation: Windows to validate on.
+    """
     before = snapshot(model)
     times = _StepTimes()
     model.fit(train, steps_per_epoch=STEPS_TIMED + 3, epochs=1, shuffle=False, verbose=0, callbacks=[times])
@@ -57,18 +69,16 @@ def time_training(model: keras.Model, train: tf.data.Dataset, validation: tf.dat
     start = time.perf_counter()
     model.evaluate(validation, verbose=0)
     validated = time.perf_counter()
-    scratch = run.path / "state" / "timing.npz"
-    save_state(scratch, model, Progress())
-    save_model(run, model)
-    saved = time.perf_counter()
-    scratch.unlink()
-    run.model_file.unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        save_state(Path(folder) / "state.npz", model, Progress())
+        network.save(Path(folder) / "model.keras")
+        saved = time.perf_counter()
     restore(model, before)
     return Timing(step, validated - start, saved - validated)
 
 
-def plan(config: Config, timing: Timing, seconds: float, images: int) -> Config:
-    """Return ``config`` with as many epochs as fit in ``seconds``, and with their length.
+def plan(config: Config, timing: Timing, seconds: float, images: int) -> tuple[Config, str]:
+    """Return ``config`` with as many epochs as fit in ``seconds``, and with their length; and a line that says so.
 
     Epochs are shortened until ``EPOCHS_WANTED`` fit, but not so far that validating and saving
     take more than ``OVERHEAD`` of the training steps' time.
@@ -77,6 +87,8 @@ def plan(config: Config, timing: Timing, seconds: float, images: int) -> Config:
         ConfigError: If not even one step fits.
     """
     around = timing.validation + timing.saving
+    if config.training.calibrate:
+        seconds -= CALIBRATION * timing.validation
     if seconds < timing.step + around:
         raise ConfigError(
             f"a step takes {timing.step:.1f} s, and validating and saving {around:.1f} s: "
@@ -92,4 +104,8 @@ def plan(config: Config, timing: Timing, seconds: float, images: int) -> Config:
     while work(each) * OVERHEAD < around and work(each) + around < seconds / 2:
         each += 1
     epochs = max(1, int(seconds / (work(each) + around)))
-    return config.replace({"data.patches_per_image": each, "training.epochs": epochs})
+    line = (
+        f"epochs: {epochs} of {each * images} patches; a step takes {timing.step * 1e3:.0f} ms, "
+        f"validating and saving {around:.1f} s"
+    )
+    return config.replace({"data.patches_per_image": each, "training.epochs": epochs}), line

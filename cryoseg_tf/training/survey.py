@@ -1,25 +1,18 @@
-"""Look at the images first, and fix what follows from them: scale, patch size, contract."""
+"""Look at all images before anything is trained on them."""
 
 import logging
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Config, Contract
-from ..data.augment import COARSEST
+from ..data.images import Facts, examine
 from ..data.pairs import Pair, note_instances, read_annotated
-from ..data.patches import patch_side
-from ..data.pipeline import Facts, examine
-from ..data.preprocess import SMALLEST_SIDE, model_shape
 from ..data.splits import Split
 from ..errors import DataError
 from ..io import atomic
 from ..io.micrograph import warn_of_data_bar
 
 log = logging.getLogger(__name__)
-
-PIXEL_SIZE_MARGIN = (0.25, COARSEST)
-"""Images may be this much finer or coarser than any training image."""
 
 
 @dataclass(frozen=True)
@@ -73,40 +66,3 @@ def _check_pixel_sizes(facts: Sequence[Facts], scale: str) -> None:
     if scale == "pixel_size":
         raise DataError(f"data.scale is pixel_size, but {names} do not say theirs: pass --pixel-size NM")
     log.warning("pixel sizes are not used, since %s do not say theirs: pass --pixel-size NM", names)
-
-
-def _check_sides(facts: Sequence[Facts], sides: Sequence[int], contract: Contract) -> None:
-    for fact, side in zip(facts, sides, strict=True):
-        if side < SMALLEST_SIDE and contract.scale == "pixel_size":
-            raise DataError(
-                f"{fact.source} is {fact.shape[1]}x{fact.shape[0]} at {fact.pixel_size:g} nm: at the network's "
-                f"{contract.pixel_size:g} nm its shorter side has {side} pixels; is its pixel size right?"
-            )
-
-
-def resolve(config: Config, found: Survey) -> tuple[Config, Contract]:
-    """Fill in what follows from the images: the scale, the patch size, the contract."""
-    facts = [*found.train, *found.validation]
-    sizes = [f.pixel_size for f in facts]
-    scale, target = config.data.scale, config.data.pixel_size
-    if scale == "auto":
-        scale = "pixel_size" if all(sizes) else "none"
-    if scale == "pixel_size":
-        target = target or statistics.median(f.pixel_size for f in found.train if f.pixel_size)
-    known = [s for s in sizes if s]
-    contract = Contract(
-        classes=config.data.classes,
-        scale=scale,
-        pixel_size=target if scale == "pixel_size" else None,
-        pixel_size_range=(
-            (min(known) * PIXEL_SIZE_MARGIN[0], max(known) * PIXEL_SIZE_MARGIN[1]) if scale == "pixel_size" else None
-        ),
-        shape=config.data.shape if scale == "shape" else None,
-        percentiles=config.data.percentiles,
-        minimum_contrast=min(f.contrast for f in facts),
-    )
-    sides = [int(min(model_shape(*f.shape, f.pixel_size or 0.0, contract).numpy())) for f in facts]
-    _check_sides(facts, sides, contract)
-    patch = config.data.patch or patch_side(sides[: len(found.train)], config.model.stride)
-    settings = {"data.scale": scale, "data.pixel_size": contract.pixel_size, "data.patch": patch}
-    return config.replace(settings), contract

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cryoseg_tf.config import DataConfig
-from cryoseg_tf.data.pairs import find_pairs, read_annotated
+from cryoseg_tf.data.pairs import Area, find_pairs, read_annotated
 from cryoseg_tf.errors import DataError, ImageError
 
 
@@ -96,3 +98,49 @@ def test_other_heights_are_refused(tmp_path, rows, bar):
 def test_a_part_of_another_name_is_refused(data):
     with pytest.raises(DataError, match="part is 'tset'"):
         find_pairs(data, "tset")
+
+
+def write_numbered(root, height, width):
+    """A 16-bit image whose values are their positions, and a mask of their lowest bit."""
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    image = np.arange(height * width).reshape(height, width).astype(np.uint16)
+    Image.fromarray(image).save(root / "images" / "a.png")
+    Image.fromarray((image % 2).astype(np.uint8)).save(root / "masks" / "a.png")
+    return find_pairs(root)[0], image
+
+
+@pytest.mark.parametrize("shape", [(30, 20), (17, 3800), (3799, 17), (33, 33)])
+@pytest.mark.parametrize("share", [0.2, 0.5, 1 / 3, 0.013])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_parts_that_share_a_cut_partition_image_and_mask(tmp_path, shape, share, axis):
+    pair, image = write_numbered(tmp_path / "d", *shape)
+    parts = [replace(pair, part=Area(axis, *ends)) for ends in ((0, share), (share, 1))]
+    read = [read_annotated(part, DataConfig()) for part in parts]
+    together = np.concatenate([r.micrograph.pixels for r in read], axis)
+    np.testing.assert_array_equal(together, image)
+    assert together.dtype == np.uint16
+    for r in read:
+        np.testing.assert_array_equal(r.mask, r.micrograph.pixels % 2)
+    assert abs(read[0].mask.shape[axis] - share * shape[axis]) <= 0.5
+
+
+def test_the_data_bar_is_in_no_part(tmp_path):
+    pair = replace(write_barred(tmp_path / "d", 26), part=Area(0, 0.8, 1))
+    read = read_annotated(pair, DataConfig(data_bar=6, image_pixel_size=50))
+    np.testing.assert_array_equal(read.micrograph.pixels, np.full((4, 30), 90))
+    np.testing.assert_array_equal(read.mask, np.tile(np.arange(30) % 2, (4, 1)))
+    assert (read.micrograph.pixel_size, read.micrograph.data_bar) == (50, 6)
+
+
+def test_a_part_does_not_keep_the_whole_image_in_memory(tmp_path):
+    pair, _ = write_numbered(tmp_path / "d", 40, 30)
+    read = read_annotated(replace(pair, part=Area(0, 0, 0.25)), DataConfig())
+    assert read.micrograph.pixels.base is None
+    assert read.mask.base is None
+
+
+def test_parts_of_one_image_can_be_sorted(tmp_path):
+    pair, _ = write_numbered(tmp_path / "d", 20, 20)
+    low, high = replace(pair, part=Area(0, 0, 0.2)), replace(pair, part=Area(0, 0.2, 1))
+    assert sorted([high, low]) == [low, high]

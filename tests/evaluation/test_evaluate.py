@@ -24,7 +24,7 @@ def test_scores_by_hand(bright, config, four, tmp_path):
 
 def test_summary_has_the_fixed_shape(bright, config, four, tmp_path):
     summary = evaluate(bright(), four, config, tmp_path / "out").summary()
-    assert summary.keys() == {"images", "metrics", "seen_in_training", "status", "resamples"}
+    assert summary.keys() == {"images", "metrics", "seen_in_training", "status", "resamples", "calibration"}
     assert summary["metrics"].keys() == {"dice", "recall", "precision", "iou"}
     assert (summary["images"], summary["resamples"]) == (4, 200)
     dice = summary["metrics"]["dice"]

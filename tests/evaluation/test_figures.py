@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 
 from cryoseg_tf.config import IGNORE
-from cryoseg_tf.evaluation.figures import ORANGE, RED, SIDE, YELLOW, boxplots, learning_curves, overlay
+from cryoseg_tf.evaluation.figures import (
+    AMBER,
+    BLUE,
+    ORANGE,
+    RED,
+    SIDE,
+    YELLOW,
+    boxplots,
+    learning_curves,
+    overlay,
+    reliability_diagram,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
+RELIABILITY = np.array([[0.55, 0.5, 0.1], [0.7, 0.65, 0.2], [0.98, 0.99, 0.7]])
 HISTORY = [
     {"epoch": 1.0, "loss": 0.9, "val_loss": 0.8, "val_dice": 0.3},
     {"epoch": 2.0, "loss": 0.5, "val_loss": 0.6, "val_dice": 0.7},
@@ -116,10 +128,21 @@ def test_boxplots_leave_nan_out():
 
 def test_figures_take_their_ink_from_the_page_and_share_no_id():
     curves, boxes = learning_curves(HISTORY, 2), boxplots({"Dice": [0.5, 0.6]})
-    assert "var(--ink" in curves
-    assert "var(--ink" in boxes
-    for svg in (curves, boxes):
+    for svg in (curves, boxes, reliability_diagram({"as given": RELIABILITY})):
+        assert "var(--ink" in svg
         root = ElementTree.fromstring(svg)
         ids = [node.attrib["id"] for node in root.iter() if "id" in node.attrib]
         assert len(set(ids)) == len(ids)
         assert "date" not in svg.lower()
+
+
+def test_a_reliability_diagram_names_its_curves_where_there_are_two():
+    one, two = (dict.fromkeys(names, RELIABILITY) for names in (["now"], ["then", "now"]))
+    assert ">now<" not in reliability_diagram(one)
+    svg = reliability_diagram(two)
+    assert ">now<" in svg
+    assert ">then<" in svg
+    assert svg == reliability_diagram(two)
+    # whoever is called by the last name keeps the colour
+    assert BLUE in reliability_diagram(one)
+    assert AMBER not in reliability_diagram(one)

@@ -92,7 +92,7 @@ def test_a_trained_run_from_images_to_report(data, tmp_path):
     assert "1 of 3 images was seen in training." in page.text
     for fact in ("Training images 3", "Validation images 1", "unet, depth 1, 2 base filters", "1 of 1"):
         assert fact in page.text
-    assert page.tags.count("svg") == 2
+    assert page.tags.count("svg") == 3
 
 
 def test_files_say_the_same(report, four, tmp_path):

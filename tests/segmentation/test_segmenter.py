@@ -34,6 +34,40 @@ def test_tiled_equals_whole(predictor, shape, scale):
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"kernel_size": 5},
+        {"dilation": 2},
+        {"upsampling": "bilinear"},
+        {"residual": True},
+        {"normalisation": "none", "activation": "swish"},
+        {"upsampling": "bilinear", "dilation": 2, "residual": True, "activation": "hard_swish"},
+    ],
+    ids=str,
+)
+def test_tiled_equals_whole_with_each_option(option):
+    config = ModelConfig(**{**CONFIG.model_dump(), "base_filters": 4, **option})
+    predictor = KerasPredictor(build_model(config), config)
+    image = random((65, 333))
+    whole = Segmenter(predictor, CONTRACT, tile=None).segment(image, probabilities=True).probabilities
+    tiled = Segmenter(predictor, CONTRACT, tile=96).segment(image, probabilities=True).probabilities
+    assert np.ptp(whole) > 0.01
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", [{"normalisation": "group"}, {"squeeze_excitation": True}], ids=str)
+def test_a_network_that_sees_the_whole_image_is_not_tiled(option):
+    config = ModelConfig(base_filters=8, depth=2, **option)
+    predictor = KerasPredictor(build_model(config), config)
+    image = Micrograph(random((65, 333)).pixels * np.arange(333, dtype=np.uint16))  # brighter to the right
+    whole, asked = (Segmenter(predictor, CONTRACT, tile).segment(image, True).probabilities for tile in (None, 96))
+    np.testing.assert_array_equal(asked, whole)
+    predictor.halo = 32  # what tiles would have made of it
+    tiled = Segmenter(predictor, CONTRACT, tile=96).segment(image, True).probabilities
+    assert np.abs(tiled - whole).max() > 1e-4
+
+
 def test_a_shift_by_the_stride_shifts_the_probabilities(predictor):
     # two values alone: the percentiles, and so the normalisation, stay when rows are added
     pixels = np.random.default_rng(0).choice(np.array([10, 200], np.uint8), (160, 160))

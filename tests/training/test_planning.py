@@ -3,7 +3,6 @@ import pytest
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.patches import patch_side
 from cryoseg_tf.errors import ConfigError
-from cryoseg_tf.training.callbacks import learning_rates
 from cryoseg_tf.training.planning import Timing, plan
 
 
@@ -32,22 +31,6 @@ def test_short_times_make_short_epochs():
 def test_no_room_for_a_step_is_an_error():
     with pytest.raises(ConfigError, match="no epoch fits"):
         plan(Config(), Timing(5.0, 1.0, 0.5), 3, 24)
-
-
-def test_cosine_rises_then_falls_to_zero():
-    config = Config().training
-    rates = learning_rates(config, 200)
-    values = [rates(step) for step in range(200)]
-    assert max(values) == pytest.approx(config.learning_rate)
-    assert values.index(max(values)) == 10  # 5% of the steps
-    assert values[0] < 0.2 * config.learning_rate
-    assert values[-1] < 0.001 * config.learning_rate
-    assert values[105] == pytest.approx(config.learning_rate / 2, rel=0.02)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 7])
-def test_few_steps_have_a_rate_too(steps):
-    assert learning_rates(Config().training, steps)(0) > 0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""What a run notes down of its images and its machine, and checks when it goes on."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from ..config import Config
+from ..data.splits import Split
+from ..errors import RunError
+from ..io import atomic
+from ..run import Run
+from .strategy import device
+
+
+def write_records(run: Run, split: Split, config: Config, files: dict[str, str]) -> None:
+    """Write ``split.json`` and ``environment.json``.
+
+    Args:
+        run: The run.
+        split: Which images train and which validate.
+        config: Gives the seed.
+        files: SHA-256 of each image and mask by name.
+    """
+    atomic.write_json(run.path / "split.json", split.facts())
+    atomic.write_json(run.path / "environment.json", environment(config, files))
+
+
+def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
+    """Return what a run depended on beside its settings."""
+    packages = ("cryoseg-tf", "tensorflow", "keras", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "device": device(),
+        "seed": config.seed,
+        "files": files,
+    }
+
+
+def check_unchanged(run: Run, split: Split, files: dict[str, str]) -> None:
+    """Refuse to go on with a run whose images are no longer those it was begun with.
+
+    Raises:
+        RunError: Naming what changed.
+    """
+    before = run.environment().get("files", {})
+    changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
+    if changed:
+        raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")
+    then, now = run.split(), split.facts()
+    if any(then.get(what) != now[what] for what in ("validation", "areas")):
+        # going on would validate on what was trained on
+        raise RunError(
+            f"the groups of images changed, or how they are divided, since {run.path} was begun: "
+            "start anew with --overwrite"
+        )
