@@ -13,6 +13,7 @@ from cryoseg_tf.config import Config
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 AUTOMATIC = {"data.ignore", "data.pixel_size", "data.image_pixel_size", "data.data_bar", "data.patch"}
+AUTOMATIC |= {"data.factor", "training.clip_norm", "training.ema"}
 
 
 def settings(tree, prefix=""):

@@ -136,6 +136,7 @@ def facts(run: Run) -> dict[str, str]:
     scale = {
         "none": "images as they are",
         "pixel_size": f"images are brought to {contract.pixel_size or 0:g} nm per pixel",
+        "factor": f"images are made {contract.factor or 1:.3g} times their size",
         "shape": f"images are brought to {' x '.join(map(str, contract.shape or ()))} pixels",
     }
     reached = "" if info.validation_dice is None else f", with validation Dice {info.validation_dice:.3f}"
