@@ -159,8 +159,12 @@ def package(folder: Path, place: Path, task: Record) -> tuple[dict[str, np.ndarr
     started = time.monotonic()
     config = cs.with_labels(settings(task["method"], task["base"], task["seed"]), folder, "train")
     pairs = cs.find_pairs(folder, "train")
-    asked = {"training.epochs": task["epochs"], "data.split": "area" if len(pairs) == 1 else None}
-    config = config.replace({name: value for name, value in asked.items() if value})
+    if task["epochs"]:
+        config = config.replace({"training.epochs": task["epochs"]})
+    if len(pairs) == 1:
+        # strips of an image are not stretched to one shape: there the thesis goes without its resizing
+        scale = "none" if config.data.scale == "shape" else config.data.scale
+        config = config.replace({"data.split": "area", "data.scale": scale})
     divided = cs.split(pairs, config.data, config.seed, cs.find_groups(folder, pairs, config.data))
     result = fit(config, divided, place / "run", minutes=task["minutes"])
     minutes = (time.monotonic() - started) / 60

@@ -13,6 +13,7 @@ import copy
 import itertools
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ import torch.nn.functional as F  # noqa: N812, everyone's name for it
 from datasets import annotated, classes_of
 from torch import Tensor, nn
 
+from cryoseg_tf import Config, find_groups, find_pairs, split, with_labels
+from cryoseg_tf.config import DataConfig
+from cryoseg_tf.data.pairs import Pair, read_annotated
+
 SIDE, CROP, COPIES, BATCH, EPOCHS = 512, 256, 10, 20, 30
 DEPTH, RATE, DECAY = 4, 1e-3, 1e-8
-VALIDATION = 0.2
 STRIP = 416
 """Of a single image's 512 columns (or rows) those to train on: about 80 %, and a multiple of the stride."""
 
@@ -74,7 +78,7 @@ class Training:
         torch.manual_seed(task["seed"])
         if task["threads"]:
             torch.set_num_threads(task["threads"])
-        self.train, self.validation = _divide(list(annotated(folder, "train")), self.rng)
+        self.train, self.validation = _divide(folder, task["seed"])
         classes = len(classes_of(folder))
         self.model = UNet(task["base"], 1 if classes == 2 else classes)
         self.steps = -(-COPIES * len(self.train) // BATCH)
@@ -152,18 +156,31 @@ def _resized(mask: np.ndarray, shape: tuple[int, int]) -> Tensor:
     return F.interpolate(image, shape, mode="nearest-exact")[0, 0].long()
 
 
-def _divide(images: list[tuple[str, np.ndarray, np.ndarray]], rng: np.random.Generator) -> tuple[Examples, Examples]:
-    """Return what to train and to validate on; of a single image the last fifth along its longer side validates."""
-    examples = [(prepare(pixels), _resized(mask, (SIDE, SIDE))) for _, pixels, mask in images]
-    if len(examples) == 1:
-        ((image, mask),) = examples
-        axis = int(np.argmax(images[0][1].shape)) - 2  # from the end, for both
-        parts = zip(image.split([STRIP, SIDE - STRIP], axis), mask.split([STRIP, SIDE - STRIP], axis), strict=True)
-        train, validation = ([part] for part in parts)
+def _divide(folder: Path, seed: int) -> tuple[Examples, Examples]:
+    """Return what to train and to validate on: what the package would, so that luck is the same for both.
+
+    A single image is divided when it has 512x512 pixels, at the end that the package takes.
+    """
+    pairs = find_pairs(folder, "train")
+    config = with_labels(Config(), folder, "train").data.model_copy(
+        update={"split": "area" if len(pairs) == 1 else "images"}
+    )
+    divided = split(pairs, config, seed, find_groups(folder, pairs, config))
+    train, validation = (
+        [_example(replace(p, part=None), config) for p in part] for part in (divided.train, divided.validation)
+    )
+    area = divided.validation[0].part
+    if area is None:
         return train, validation
-    order = rng.permutation(len(examples))
-    count = max(1, round(len(examples) * VALIDATION))
-    return [examples[i] for i in order[count:]], [examples[i] for i in order[:count]]
+    first = area.start == 0
+    at = SIDE - STRIP if first else STRIP
+    image, mask = (part.tensor_split([at], area.axis - 2) for part in train[0])  # the axis from the end, for both
+    return [(image[first], mask[first])], [(image[not first], mask[not first])]
+
+
+def _example(pair: Pair, config: DataConfig) -> tuple[Tensor, Tensor]:
+    content = read_annotated(pair, config)
+    return prepare(content.micrograph.pixels), _resized(content.mask, (SIDE, SIDE))
 
 
 def _patch(image: Tensor, mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

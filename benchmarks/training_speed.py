@@ -24,10 +24,13 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     use_threads()
-    from cryoseg_tf.data.pipeline import Images, patches
-    from cryoseg_tf.training.callbacks import Schedule, learning_rates
+    from cryoseg_tf.data.images import Images
+    from cryoseg_tf.data.pipeline import patches
+    from cryoseg_tf.training.callbacks import Schedule
+    from cryoseg_tf.training.choices import resolve
     from cryoseg_tf.training.fit import compiled
-    from cryoseg_tf.training.survey import resolve, survey
+    from cryoseg_tf.training.schedules import learning_rates
+    from cryoseg_tf.training.survey import survey
 
     config = Config().replace(
         {
@@ -40,8 +43,9 @@ def main() -> None:
         write_phantom(Path(folder) / "data", images=12, test=0)
         pairs = split(find_pairs(Path(folder) / "data", "train"), config.data)
         found = survey(pairs, config)
-        images = Images(pairs.train, config, resolve(config, found)[1])
-        model = compiled(config)
+        config, contract, _ = resolve(config, found)
+        images = Images(pairs.train, config, contract)
+        _, model = compiled(config)
         batches = patches(images, found.train, config)
         x, y = (tensor.numpy() for tensor in next(iter(batches)))
         rates = Schedule(learning_rates(config.training, 10**6), 0)

@@ -99,7 +99,7 @@ def requested(
     from cryoseg_tf.run import Run
 
     config_file, settings, preset = asked
-    silent = preset is config_file is minutes is None and all(value is None for value in settings.values())
+    silent = all(value is None for value in (preset, config_file, minutes, *settings.values()))
     if resume and silent and Run(out).exists:
         info = Run(out).info
         return info.requested, info.minutes

@@ -257,9 +257,10 @@ class Config(Branch):
             tree = yaml.safe_load(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        tree = {} if tree is None else tree  # an empty file
         if base is not None and isinstance(tree, dict):
             tree = _merged(base.model_dump(exclude_unset=True), tree)
-        return cls.parse(tree if tree is not None else {}, str(path))
+        return cls.parse(tree, str(path))
 
     def save(self, path: Path) -> None:
         """Write as YAML, to be read by ``load``."""

@@ -88,13 +88,14 @@ def _weighted(node: ast.expr, text: str) -> Term:
 def _term(node: ast.expr, text: str, wanted: str) -> Term:
     if isinstance(node, ast.Name):
         return Term(node.id, {})
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.args:
-        if all(keyword.arg for keyword in node.keywords):
-            options = {str(k.arg): _value(k.value) for k in node.keywords}
-            if len(options) < len(node.keywords):
-                raise ValueError(f"{ast.unparse(node)} sets an option twice")
-            return Term(node.func.id, options)
-    raise ValueError(f"it must be {wanted}")
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+        raise ValueError(f"it must be {wanted}")
+    if not all(keyword.arg for keyword in node.keywords):  # **options
+        raise ValueError(f"it must be {wanted}")
+    options = {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
+    if len(options) < len(node.keywords):
+        raise ValueError(f"{ast.unparse(node)} sets an option twice")
+    return Term(node.func.id, options)
 
 
 def _value(node: ast.expr) -> Any:

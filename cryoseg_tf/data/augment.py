@@ -1,7 +1,8 @@
 """Random changes to a patch's gray values, in stateless ops: the same seed gives the same patch.
 
 Pixels are normalised: the image's darkest are about 0 and its brightest about 1. Each function
-takes ``(h, w)`` float32 pixels and a function that draws uniform numbers (see ``geometry.draws``).
+takes ``(h, w)`` float32 pixels, where they matter their uint8 mask, and a function that draws uniform
+numbers (see ``geometry.draws``).
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ from ..io.mask import Mask
 from .objects import diameters
 from .pairs import AnnotatedMicrograph, Pair, read_annotated
 from .preprocess import image_statistics, model_shape, nearest, resample
-from .sampling import Draw, Places, corner, foreground
+from .sampling import Draw, Points, corner, foreground
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Images:
             config.data.cache_mb * 2**20, getsizeof=lambda p: p.pixels.nbytes + p.mask.nbytes
         )
         self._lock = Lock()
-        self._foreground: dict[int, list[Places]] = {}
-        self.hard: list[Places] = []
+        self._foreground: dict[int, list[Points]] = {}
+        self.hard: list[Points] = []
         """Where the network erred, for each image; empty while nobody looked."""
 
     def __len__(self) -> int:
@@ -83,13 +83,17 @@ class Images:
     def window(self, index: int, top: int, left: int, height: int, width: int) -> tuple[npt.NDArray[Any], Mask]:
         """Return float32 pixels and mask of a window; beyond the image, its edge, not annotated."""
         image = self[index]
-        spans, missing = [], []
+        spans, missing, overlaps = [], [], True
         for start, length, side in zip((top, left), (height, width), image.mask.shape, strict=True):
             # at least one row or column, for its edge to repeat
             first, last = min(max(start, 0), side - 1), max(min(start + length, side), 1)
             spans.append(slice(first, last))
-            missing.append((max(-start, 0), max(start + length - side, 0)))
+            before = min(max(-start, 0), length - 1)
+            missing.append((before, length - before - (last - first)))
+            overlaps = overlaps and start < side and start + length > 0
         pixels, mask = image.pixels[tuple(spans)].astype(np.float32), image.mask[tuple(spans)]
+        if not overlaps:
+            mask = np.full_like(mask, IGNORE)
         if np.any(missing):
             pixels = np.pad(pixels, missing, mode="edge")
             mask = np.pad(mask, missing, constant_values=IGNORE)

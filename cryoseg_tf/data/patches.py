@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Sequence
 
-
 OBJECTS = 4.0
 """So many objects fit across a patch, within the bounds below."""
 

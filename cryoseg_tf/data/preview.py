@@ -25,7 +25,7 @@ def write_preview(path: Path, batches: tf.data.Dataset) -> None:
         path: The file.
         batches: From ``pipeline.patches``.
     """
-    sheet = Image.new("RGB", tuple(count * (TILE + GAP) - GAP for count in (COLUMNS, ROWS)), "white")
+    sheet = Image.new("RGB", (COLUMNS * (TILE + GAP) - GAP, ROWS * (TILE + GAP) - GAP), "white")
     patches = batches.unbatch().take(COLUMNS * ROWS).as_numpy_iterator()
     for number, (pixels, mask) in enumerate(patches):
         place = ((number % COLUMNS) * (TILE + GAP), (number // COLUMNS) * (TILE + GAP))

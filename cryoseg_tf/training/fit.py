@@ -24,7 +24,7 @@ from .calibrate import calibrate
 from .callbacks import Checkpoints, Schedule, StopAfter, save_model, write_history
 from .choices import resolve
 from .hard import errors_at, stage_ends
-from .optimization import build_optimizer
+from .optimization import averaged, build_optimizer, check_optimization
 from .planning import SAFETY, START_UP, plan, time_training
 from .records import check_unchanged, write_records
 from .schedules import learning_rates
@@ -76,8 +76,8 @@ def fit(
         RunError: If the folder cannot be written, resumed or overwritten.
     """
     started = time.monotonic()
-    check_names(config)
     use_threads()
+    check_names(config)
     folder = Run(run)
     folder.claim(existing)  # before the images are read: a refusal should not wait for that
     log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
@@ -103,8 +103,7 @@ def check_names(config: Config) -> None:
     """
     architecture(config.model)
     build_loss(config.training.loss, (1.0,) * len(config.data.classes))
-    build_optimizer(config.training)
-    learning_rates(config.training, 100)
+    check_optimization(config.training)
 
 
 def load_progress(run: Run) -> Progress:
@@ -178,7 +177,8 @@ class Training:
         config, progress, steps = self.config, self.progress, self._steps()
         if stage:
             errors = self.run.path / "state" / f"errors_{stage}.npz"
-            self.train.hard = errors_at(errors, self.network, self.train, self.found.train)
+            with averaged(self.model):
+                self.train.hard = errors_at(errors, self.network, self.train, self.found.train)
         done = progress.epoch * steps
         deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
         self.model.fit(

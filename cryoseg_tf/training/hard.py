@@ -15,7 +15,7 @@ import numpy as np
 from ..config import IGNORE, Config
 from ..data.images import Facts, Images
 from ..data.pipeline import windows_of
-from ..data.sampling import Places, spread
+from ..data.sampling import Points, spread
 from ..errors import RunError
 from ..io import atomic
 from ..models.metrics import decide
@@ -31,7 +31,7 @@ def stage_ends(config: Config) -> list[int]:
     return sorted({max(1, round(epochs * stage / STAGES)) for stage in range(1, STAGES + 1)})
 
 
-def errors_at(path: Path, network: keras.Model, images: Images, facts: Sequence[Facts]) -> list[Places]:
+def errors_at(path: Path, network: keras.Model, images: Images, facts: Sequence[Facts]) -> list[Points]:
     """Return, for each image, pixels that the network gets wrong; kept in a file, and read from it if it is there.
 
     Args:
@@ -54,7 +54,7 @@ def errors_at(path: Path, network: keras.Model, images: Images, facts: Sequence[
         raise RunError(f"{path} is damaged ({error}): the run cannot be resumed; --overwrite starts anew") from None
 
 
-def _errors(network: keras.Model, images: Images, index: int, fact: Facts) -> Places:
+def _errors(network: keras.Model, images: Images, index: int, fact: Facts) -> Points:
     wrong = np.zeros(images[index].mask.shape, np.bool_)
     for rows, columns, pixels, mask in windows_of(images, index, fact):
         found = decide(network(pixels[None, :, :, None], training=False), 0.5).numpy()[0]

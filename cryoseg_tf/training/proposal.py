@@ -29,8 +29,8 @@ def propose(config: Config, split: Split, minutes: float | None = None, preview:
         DataError: If an image or mask cannot be used.
     """
     started = time.monotonic()
-    check_names(config)
     use_threads()
+    check_names(config)
     found = survey(split, config)
     config, contract, lines = resolve(config, found)
     train, validation = (Images(pairs, config, contract) for pairs in (split.train, split.validation))

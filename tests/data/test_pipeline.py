@@ -5,8 +5,8 @@ import tensorflow as tf
 from cryoseg_tf.config import IGNORE, Config, Contract
 from cryoseg_tf.data.augment import coarser_scan
 from cryoseg_tf.data.geometry import draws, flips_and_turns
-from cryoseg_tf.data.pairs import find_pairs, read_annotated
 from cryoseg_tf.data.images import Images, examine
+from cryoseg_tf.data.pairs import find_pairs, read_annotated
 from cryoseg_tf.data.pipeline import patches, validation_windows
 
 CONTRACT = Contract(classes=("background", "cell"))

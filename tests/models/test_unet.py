@@ -56,7 +56,7 @@ def test_probabilities_have_the_images_size(config, channels):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
 def test_each_option_builds_a_network_that_is_read_back(option, channels, tmp_path):
-    config = ModelConfig(base_filters=8, depth=2, **option)
+    config = ModelConfig(base_filters=8, depth=1, **option)
     model, other = (build_model(config, channels, seed) for seed in (1, 2))
     x = np.random.default_rng(0).random((2, 8, 12, 1)).astype(np.float32)
     model(x, training=True)  # moves statistics and seeds: they are read back too
@@ -77,7 +77,7 @@ def test_each_option_gives_another_network():
     x = np.random.default_rng(0).random((1, 16, 16, 1)).astype(np.float32)
     trained = [option for option in OPTIONS if not option.get("deep_supervision")]  # which adds nothing here
     outputs = [
-        build_model(ModelConfig(base_filters=8, depth=2, **option))(x, training=True).numpy()
+        build_model(ModelConfig(base_filters=8, depth=1, **option))(x, training=True).numpy()
         for option in [{}, *trained]
     ]
     for first in range(len(outputs)):
