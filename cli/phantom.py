@@ -14,10 +14,13 @@ from . import options
 @click.option("--size", default=512, show_default=True, type=click.IntRange(min=64), help="Side in pixels.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other images.")
 @click.option("--pixel-size", default=100.0, show_default=True, type=options.POSITIVE, metavar="NM", help="In nm.")
+@click.option("--ice", is_flag=True, help="Ice crystals are a class of their own.")
 @options.threads
-def command(out: Path, images: int, test: int, size: int, seed: int, pixel_size: float, threads: int | None) -> None:
+def command(
+    out: Path, images: int, test: int, size: int, seed: int, pixel_size: float, ice: bool, threads: int | None
+) -> None:
     """Write synthetic annotated micrographs to OUT/train and OUT/test."""
     from cryoseg_tf.data.phantom import write_phantom
 
-    written = write_phantom(out, images, test, size, seed, pixel_size)
+    written = write_phantom(out, images, test, size, seed, pixel_size, ice=ice)
     click.echo(f"{len(written)} annotated images are in {out}")

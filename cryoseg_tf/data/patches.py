@@ -9,10 +9,10 @@ OBJECTS = 4.0
 SMALLEST, LARGEST = 128, 256
 
 
-def patch_side(sides: Sequence[int], stride: int, across: float = 0.0) -> int:
-    """Choose the patch: half the images' typical shorter side, as the thesis did, but room for some objects.
+def patch_side(sides: Sequence[int], stride: int, across: float) -> int:
+    """Choose the patch: room for some objects, within 128 to 256 pixels, and no more than an image's shorter side.
 
-    It is kept within 128 to 256; images shorter than 128 are taken whole.
+    The smaller the patch, the more of them, and of steps, go into the same minutes.
 
     Args:
         sides: The images' shorter sides in pixels.
@@ -20,5 +20,5 @@ def patch_side(sides: Sequence[int], stride: int, across: float = 0.0) -> int:
         across: The objects' typical diameter.
     """
     side = statistics.median(sides)
-    chosen = min(max(side / 2, OBJECTS * across, SMALLEST), LARGEST, side)
+    chosen = min(max(OBJECTS * across, SMALLEST), LARGEST, side)
     return max(1, round(-(-chosen // stride))) * stride

@@ -1,6 +1,7 @@
 """Draw a synthetic cryo-SEM grid window with an exact mask: a phantom, to try things without data.
 
-All objects have sizes in nanometres and are drawn from the back to the front; only cells enter the mask::
+All objects have sizes in nanometres and are drawn from the back to the front; cells enter the mask, and
+ice crystals on request::
 
     film with holes -> grid bars -> ice and dirt -> cells -> texture -> gradient -> blur -> noise
     |------------- background in the mask ------|   1   |------- the mask does not change ------|
@@ -24,6 +25,7 @@ Region = tuple[slice, slice]
 
 FILM = 0.45  # film's gray level, where 0 is the detector's black and 1 its white
 CELL_RADIUS = (1500.0, 3000.0)  # nm; budding yeast is 3 to 6 um wide
+CELL, ICE = 1, 2  # in the mask
 MAX_PIXEL_SIZE = 1000.0  # nm; beyond, the smallest cells are under 3 pixels wide
 
 
@@ -51,7 +53,7 @@ class _Scene:
 
 
 def render(
-    seed: int | Sequence[int], size: int = 512, pixel_size: float = 100.0, bits: int = 16
+    seed: int | Sequence[int], size: int = 512, pixel_size: float = 100.0, bits: int = 16, ice: bool = False
 ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], Mask]:
     """Draw one grid window with yeast-like cells and its mask.
 
@@ -63,6 +65,7 @@ def render(
         size: Height and width in pixels.
         pixel_size: In nm. Cells are 3000 to 6000 nm wide at any pixel size.
         bits: 8 or 16, the image's depth.
+        ice: Ice crystals are a class of their own, 2, where no cell covers them.
 
     Returns:
         The image, ``(size, size)`` uint8 or uint16, and its mask, ``(size, size)`` uint8 with
@@ -85,11 +88,19 @@ def render(
     for y, x, radius in _places(scene.side, streams[3]):
         _draw_cell(scene, y, x, radius, streams[3])
     _light(scene, streams[4])
-    return _detect(scene.gray, bits, streams[5]), scene.mask
+    mask = scene.mask if ice else np.where(scene.mask == ICE, 0, scene.mask).astype(np.uint8)
+    return _detect(scene.gray, bits, streams[5]), mask
 
 
 def write_phantom(
-    out: Path | str, images: int = 24, test: int = 6, size: int = 512, seed: int = 0, pixel_size: float = 100.0
+    out: Path | str,
+    images: int = 24,
+    test: int = 6,
+    size: int = 512,
+    seed: int = 0,
+    pixel_size: float = 100.0,
+    *,
+    ice: bool = False,
 ) -> list[Path]:
     """Write annotated phantoms as ``out/train`` and ``out/test``, each with ``images/`` and ``masks/``.
 
@@ -104,6 +115,7 @@ def write_phantom(
         size: Height and width in pixels.
         seed: Another seed gives other images.
         pixel_size: In nm.
+        ice: Ice crystals are a class of their own; ``classes.txt`` names it.
 
     Returns:
         The images' paths, those to train on first.
@@ -124,10 +136,12 @@ def write_phantom(
     # resolved, as "." has no name to write beside
     with written(folder.resolve()) as part:
         names = [
-            _write_pair(part / place, index, (seed, stream, index), size, pixel_size).relative_to(part)
+            _write_pair(part / place, index, (seed, stream, index), size, pixel_size, ice).relative_to(part)
             for stream, (place, count) in enumerate((("train", images), ("test", test)))
             for index in range(count)
         ]
+        if ice:
+            (part / "classes.txt").write_text("background\ncell\nice\n", "utf-8")
     return [folder / name for name in names]
 
 
@@ -140,8 +154,8 @@ def _check(seed: int | Sequence[int], size: int, pixel_size: float) -> None:
         raise ConfigError(f"pixel_size is {pixel_size}: it must be above 0 and at most {MAX_PIXEL_SIZE:g} nm")
 
 
-def _write_pair(place: Path, index: int, seed: Sequence[int], size: int, pixel_size: float) -> Path:
-    image, mask = render(seed, size, pixel_size, bits=8 if index % 3 == 2 else 16)
+def _write_pair(place: Path, index: int, seed: Sequence[int], size: int, pixel_size: float, ice: bool) -> Path:
+    image, mask = render(seed, size, pixel_size, 8 if index % 3 == 2 else 16, ice)
     path = place / "images" / f"phantom_{index:03}.tif"
     path.parent.mkdir(parents=True, exist_ok=True)
     (place / "masks").mkdir(exist_ok=True)
@@ -207,6 +221,7 @@ def _draw_crystal(scene: _Scene, rng: np.random.Generator) -> None:
     cover = np.clip(0.5 + (1 - top) * radius / scene.pixel_size, 0, 1)
     shade = shades[np.argmax(heights, axis=0)] + 0.2 * np.exp(-(1 - np.minimum(top, 1)) * radius / 150)
     scene.gray[region] += cover * (shade - scene.gray[region])
+    scene.mask[region][cover >= 0.5] = ICE
 
 
 def _places(side: float, rng: np.random.Generator) -> Array:
@@ -249,7 +264,7 @@ def _draw_cell(scene: _Scene, y: float, x: float, radius: float, rng: np.random.
     body = FILM + faint * (rng.uniform(-0.08, 0.14) + 0.13 * facing + rng.uniform(0.2, 0.36) * edge)
     cover = np.clip(0.5 + depth / scene.pixel_size, 0, 1)
     scene.gray[region] += cover * (body - scene.gray[region])
-    scene.mask[region][distance < 1] = 1
+    scene.mask[region][distance < 1] = CELL
 
 
 def _light(scene: _Scene, rng: np.random.Generator) -> None:

@@ -12,7 +12,7 @@ from cryoseg_tf.data.augment import CHANGES, changed, coarse_dropout, cutmix
 from cryoseg_tf.data.geometry import draws
 
 SIDE = 64
-SEEDS = range(12)
+SEEDS = range(6)
 OFF = dict.fromkeys(CHANGES, 0.0)
 
 
@@ -52,9 +52,8 @@ def test_a_change_follows_from_its_seed_and_keeps_the_patch_a_patch(name):
     assert any((run(name, pixels(), seeded(i)) != run(name, pixels(), seeded(99))).any() for i in SEEDS)
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_batches_know_the_shape_of_changed_patches(name):
-    traced = tf.function(lambda image: changed(image, AugmentationConfig(**{**OFF, name: 0.5}), seed(0)))
+def test_batches_know_the_shape_of_changed_patches():
+    traced = tf.function(lambda image: changed(image, AugmentationConfig(**dict.fromkeys(CHANGES, 0.5)), seed(0)))
     assert traced.get_concrete_function(tf.TensorSpec((SIDE, SIDE), tf.float32)).output_shapes == (SIDE, SIDE)
 
 
@@ -78,8 +77,9 @@ def test_the_whole_share_changes_every_patch(name):
 
 def test_a_share_is_one_of_patches():
     config = AugmentationConfig(**{**OFF, "contrast": 0.3})
-    image = np.array([[0.0, 1.0]], np.float32)
-    hit = [bool((changed(tf.constant(image), config, seed(i)).numpy() != image).any()) for i in range(300)]
+    image = tf.constant([[0.0, 1.0]])
+    traced = tf.function(lambda seed: tf.reduce_any(changed(image, config, seed) != image))
+    hit = [bool(traced(seed(i))) for i in range(300)]
     assert 0.22 < np.mean(hit) < 0.38  # three standard errors
 
 
@@ -180,7 +180,9 @@ def test_cutmix_takes_mask_and_image_from_the_same_place():
     there = (numbers.astype(np.float32), (numbers % 5).astype(np.uint8))
     sizes = set()
     for i in SEEDS:
-        image, mask = (v.numpy() for v in cutmix(tuple(map(tf.constant, here)), tuple(map(tf.constant, there)), seeded(i)))
+        image, mask = (
+            v.numpy() for v in cutmix(tuple(map(tf.constant, here)), tuple(map(tf.constant, there)), seeded(i))
+        )
         taken = image >= 0
         np.testing.assert_array_equal(image[taken], there[0][taken])
         np.testing.assert_array_equal(mask, np.where(taken, there[1], here[1]))

@@ -30,7 +30,9 @@ def test_beyond_an_image_its_edge_repeats_and_is_not_annotated(tmp_path, make_pa
     np.testing.assert_array_equal(mask, expected)
 
 
-@pytest.mark.parametrize(("factor", "expected"), [(0.5, (30, 45)), (1 / 3, (20, 30)), (2.0, (120, 180)), (1 / 64, (1, 1))])
+@pytest.mark.parametrize(
+    ("factor", "expected"), [(0.5, (30, 45)), (1 / 3, (20, 30)), (2.0, (120, 180)), (1 / 64, (1, 1))]
+)
 def test_a_factor_scales_both_sides(factor, expected):
     contract = Contract(classes=("background", "cell"), scale="factor", factor=factor)
     assert tuple(model_shape(60, 90, 0.0, contract).numpy()) == expected

@@ -228,3 +228,17 @@ def test_a_file_is_refused_and_kept(tmp_path):
     with pytest.raises(DataError, match="out is a file: choose another folder"):
         write_phantom(tmp_path / "out", images=1, test=0, size=64)
     assert contents(tmp_path) == {"out": b"keep"}
+
+
+def test_ice_is_a_class_on_request():
+    plain, cells = render(3, 192, 200.0)
+    image, mask = render(3, 192, 200.0, ice=True)
+    np.testing.assert_array_equal(image, plain)
+    np.testing.assert_array_equal(mask == 1, cells == 1)
+    assert set(np.unique(mask)) == {0, 1, 2}
+    assert image[mask == 2].mean() > image[mask == 0].mean()  # crystals are bright
+
+
+def test_classes_are_named_for_fit(tmp_path):
+    write_phantom(tmp_path / "data", images=1, test=0, size=64, pixel_size=400.0, ice=True)
+    assert (tmp_path / "data" / "classes.txt").read_text("utf-8").split() == ["background", "cell", "ice"]

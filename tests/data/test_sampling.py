@@ -76,7 +76,9 @@ def test_a_rare_class_gets_its_share():
     mask = mask_of((256, 256), (1, slice(0, 80), slice(0, 256)), (2, slice(200, 218), slice(200, 218)))
     assert (mask == 2).mean() < 0.005
     found = {
-        share: np.mean([(window(mask, corner(d, mask.shape, 32, [(share, foreground(mask))]), 32) == 2).any() for d in many()])
+        share: np.mean(
+            [(window(mask, corner(d, mask.shape, 32, [(share, foreground(mask))]), 32) == 2).any() for d in many()]
+        )
         for share in (0.0, 0.5)
     }
     assert found[0.0] < 0.1
