@@ -6,7 +6,8 @@
 A method is a preset (thesis, balanced, fast, accurate), ``torch_thesis`` or ``forest`` (see the files of these
 names), ``NAME=settings.yaml``, or ``NAME:training.loss=dice,model.depth=5``: balanced with settings changed.
 Each runs in a process of its own. Minutes go from reading the images to the model on disk; fixed
-``--epochs`` instead make ablations repeatable; the forest takes the time it takes.
+``--epochs`` instead make ablations repeatable; the forest takes the time it takes. A set with one image to
+train on is divided by area, and there a preset that resizes to 512x512, as thesis does, goes without that.
 
 Per set and method there is a row; see ``quality_table``. ``--out`` gets a line of JSON for each training, and
 what is in it already is not done again. Choose a new file after a change to a preset, or to the package.

@@ -58,3 +58,53 @@ def test_what_the_user_did_not_set_stays_unset(tmp_path):
     assert changed.data.patch == 64
     changed.save(tmp_path / "c.yaml")
     assert "classes" in Config.load(tmp_path / "c.yaml").data.model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("training.loss", "dice +", ["training.loss is 'dice +'", "a sum as"]),
+        ("training.loss", "dice - bce", ["training.loss is 'dice - bce'"]),
+        ("training.schedule", "step(0.1)", ["training.schedule is 'step(0.1)'", "name(option=value)"]),
+        ("training.class_weights", [1.0, 0.0], ["training.class_weights", "above 0"]),
+        ("training.class_weights", [1.0, 2.0, 3.0], ["holds 3 numbers for 2 classes"]),
+        ("training.augmentation.warp", 1.5, ["training.augmentation.warp is 1.5"]),
+        ("training.augmentation.wrap", 0.5, ["training.augmentation.wrap is not a setting", "augmentation.warp"]),
+        ("data.factor", 0, ["data.factor is 0"]),
+        ("data.hard_patches", -0.1, ["data.hard_patches is -0.1"]),
+    ],
+)
+def test_wrong_settings_of_the_recipe_are_named(name, value, words):
+    with pytest.raises(ConfigError) as error:
+        Config().replace({name: value})
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+BASE = Config().replace({"training.epochs": 9, "training.augmentation.warp": 0.1, "data.patch": 64})
+
+
+def load(tmp_path, text, base=BASE):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return Config.load(path, base)
+
+
+def test_a_file_wins_over_its_base_setting_by_setting(tmp_path):
+    config = load(tmp_path, "training: {epochs: 5, augmentation: {blur: 0.7}}\nseed: 4\n")
+    settings = {"training.epochs": 5, "training.augmentation.blur": 0.7, "seed": 4}
+    assert config == BASE.replace(settings)
+    assert config.training.model_fields_set == {"epochs", "augmentation"}
+    assert config.data.model_fields_set == {"patch"}
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "training: {}"])
+def test_a_file_that_sets_nothing_is_its_base(tmp_path, text):
+    assert load(tmp_path, text) == BASE
+    assert load(tmp_path, text, None) == Config()
+
+
+def test_what_a_file_and_its_base_cannot_be_together_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"c\.yaml: data\.patch is 65: with model\.depth 4"):
+        load(tmp_path, "data: {patch: 65}")
+    with pytest.raises(ConfigError, match=r"c\.yaml: training is None"):
+        load(tmp_path, "training:\n")

@@ -29,7 +29,7 @@ def diameters(mask: Mask) -> dict[int, float]:
 
 
 def _typical(inside: npt.NDArray[np.bool_]) -> float:
-    # of discs within 1.2 pixels, half a pixel too little on average: their centre may lie between pixels
+    # right for discs within 1.4 pixels, as their centre may lie between four; half a pixel too little on average
     depth = 2 * ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
     labels, count = ndimage.label(inside)
     numbers = np.arange(1, count + 1)
