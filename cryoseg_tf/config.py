@@ -158,10 +158,10 @@ class AugmentationConfig(Branch):
 class TrainingConfig(Branch):
     """How the network is trained."""
 
-    loss: str = "dice + bce"
+    loss: str = "dice + 0.3*bce"
     class_weights: Literal["auto", "none"] | tuple[float, ...] = "auto"
     optimizer: str = "adamw"
-    learning_rate: float = Field(4e-3, gt=0, allow_inf_nan=False)
+    learning_rate: float = Field(1e-2, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
     schedule: str = "cosine"
     clip_norm: float | None = Field(None, gt=0, allow_inf_nan=False)

@@ -24,6 +24,11 @@ START_UP = 5.0
 """Seconds that loading TensorFlow takes before the clock of ``fit`` starts."""
 
 STEPS_TIMED = 10
+SECONDS_TIMED = 8.0
+"""Beyond so many seconds three timed steps are enough: what is timed is not trained."""
+
+UNTIMED = 2
+"""The first steps trace the graph and let oneDNN choose its kernels."""
 
 CALIBRATION = 3.0
 """Calibrating takes about as long as so many validations."""
@@ -47,6 +52,9 @@ class _StepTimes(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.ends.append(time.perf_counter())
+        timed = self.ends[UNTIMED:]
+        if len(timed) > 3 and timed[-1] - timed[0] > SECONDS_TIMED:
+            self.model.stop_training = True
 
 
 def time_training(
@@ -62,9 +70,9 @@ def time_training(
     """
     before = snapshot(model)
     times = _StepTimes()
-    model.fit(train, steps_per_epoch=STEPS_TIMED + 3, epochs=1, shuffle=False, verbose=0, callbacks=[times])
-    # the first steps trace the graph and let oneDNN choose its kernels
-    step = statistics.median(end - start for start, end in pairwise(times.ends[2:]))
+    steps = UNTIMED + 1 + STEPS_TIMED
+    model.fit(train, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[times])
+    step = statistics.median(end - start for start, end in pairwise(times.ends[UNTIMED:]))
     model.evaluate(validation, verbose=0)
     start = time.perf_counter()
     model.evaluate(validation, verbose=0)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 SMALL = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--set", "data.patches_per_image=4"]
+QUICK = [*SMALL, "--set", "training.augmentation.enabled=false"]
 
 
 def files(root):
@@ -24,7 +25,7 @@ def test_it_says_what_fit_would_choose_and_trains_nothing(cli, data, tmp_path):
 
 def test_with_minutes_it_times_steps(cli, data, tmp_path):
     before = files(tmp_path)
-    result = cli("plan", data, *SMALL, "--minutes", 10)
+    result = cli("plan", data, *QUICK, "--minutes", 10)
     assert result.exit_code == 0, result.stderr
     assert "a step takes" in result.stdout.splitlines()[-1]
     assert files(tmp_path) == before
@@ -56,7 +57,7 @@ def test_the_preview_shows_patches(cli, data, tmp_path):
     ],
 )
 def test_wrong_use_is_one_line(cli, data, words, message):
-    result = cli("plan", data, *SMALL, *words)
+    result = cli("plan", data, *QUICK, *words)
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from cryoseg_tf import Micrograph, Run, Segmenter
+from cryoseg_tf.data.preprocess import Status
 from cryoseg_tf.errors import ExportError
 from cryoseg_tf.exports import export
+from cryoseg_tf.exports.graph import segment_function
 from cryoseg_tf.io.atomic import sha256
 
 HOST = """
@@ -129,3 +131,19 @@ def test_what_is_there_is_kept(trained, tmp_path):
     with pytest.raises(ExportError, match="'jpeg' is not known"):
         export(trained, ["jpeg"], tmp_path / "new")
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine", "thesis.docx"]
+
+
+@pytest.mark.parametrize("factor", [0.5, 1 / 3, 2.0])
+def test_images_that_are_shown_smaller_or_larger_come_back_at_their_size(trained, factor):
+    contract = Run(trained).contract.model_copy(update={"scale": "factor", "factor": factor})
+    segmenter = Segmenter(Segmenter.from_run(trained).predictor, contract)
+    graph = segment_function(Run(trained).load_model(), contract, Run(trained).config.model.stride)
+    for shape in ((64, 64), (65, 130), (10, 200)):
+        image = random(shape, np.uint8)
+        expected = segmenter.segment(Micrograph(image), probabilities=True)
+        result = graph(image[None].astype(np.float32), 0.0)
+        np.testing.assert_allclose(result["probability"][0], expected.probabilities, atol=2e-6)
+        near = np.abs(expected.probabilities[..., 0] - contract.threshold) < 1e-5
+        np.testing.assert_array_equal(result["mask"].numpy()[0][~near], expected.mask[~near])
+        assert result["status"][0] == expected.status
+    assert result["status"][0] == (Status.TOO_SMALL if factor < 0.8 else Status.OK)  # 10 px become 5 or 3

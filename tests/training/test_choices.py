@@ -26,7 +26,9 @@ def chosen(*train, **settings):
     return resolve(config, Survey(list(train), [facts(pixel_size=train[0].pixel_size)], {}))
 
 
-@pytest.mark.parametrize(("across", "times"), [(12, 1), (60, 1), (64, 1), (130, 2), (192, 3), (190.5, 3), (186, 2), (5000, 16)])
+@pytest.mark.parametrize(
+    ("across", "times"), [(12, 1), (60, 1), (64, 1), (130, 2), (192, 3), (190.5, 3), (186, 2), (5000, 16)]
+)
 def test_large_objects_are_shown_smaller(across, times):
     found = chosen(facts(across, (4096, 4096)))
     if times == 1:
