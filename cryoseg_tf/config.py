@@ -137,19 +137,19 @@ class AugmentationConfig(Branch):
 
     enabled: bool = True
     flips: bool = True
-    warp: Share = 0.4
+    warp: Share = 0.15
     rotation: float = Field(180.0, ge=0, le=180)
     scale: float = Field(1.4, ge=1, le=4)
     shear: float = Field(8.0, ge=0, le=45)
     tilt: float = Field(20.0, ge=0, le=60)
     elastic: float = Field(2.0, ge=0, le=20)
-    contrast: Share = 0.5
-    gamma: Share = 0.3
-    blur: Share = 0.1
-    sharpen: Share = 0.05
-    noise: Share = 0.15
-    shot_noise: Share = 0.1
-    streaks: Share = 0.1
+    contrast: Share = 0.25
+    gamma: Share = 0.1
+    blur: Share = 0.05
+    sharpen: Share = 0.0
+    noise: Share = 0.05
+    shot_noise: Share = 0.05
+    streaks: Share = 0.05
     coarse_dropout: Share = 0.0
     cutmix: Share = 0.0
     coarser_scan: Share = 0.25

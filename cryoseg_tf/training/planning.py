@@ -30,8 +30,8 @@ SECONDS_TIMED = 8.0
 UNTIMED = 2
 """The first steps trace the graph and let oneDNN choose its kernels."""
 
-CALIBRATION = 3.0
-"""Calibrating takes about as long as so many validations."""
+CALIBRATION, LOADING = 3.0, 3.0
+"""Calibrating takes about as long as so many validations, and so many seconds to load the best weights."""
 
 SAFETY = 0.95
 """The share of the minutes to fill; the machine may be slower later."""
@@ -96,7 +96,7 @@ def plan(config: Config, timing: Timing, seconds: float, images: int) -> tuple[C
     """
     around = timing.validation + timing.saving
     if config.training.calibrate:
-        seconds -= CALIBRATION * timing.validation
+        seconds -= CALIBRATION * timing.validation + LOADING
     if seconds < timing.step + around:
         raise ConfigError(
             f"a step takes {timing.step:.1f} s, and validating and saving {around:.1f} s: "

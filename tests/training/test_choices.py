@@ -17,7 +17,7 @@ THREE = {"data.classes": ["background", "cell", "ice"]}
 def facts(diameters=20.0, shape=(512, 512), pixel_size=None, classes=None):
     """Return facts of an image with a tenth of foreground; ``diameters`` are of class 1, or of each."""
     found = diameters if isinstance(diameters, dict) else {1: diameters}
-    counts = classes or {0: 900, **{index: 100 for index in found}}
+    counts = classes or {0: 900, **dict.fromkeys(found, 100)}
     return Facts(Path("a.tif"), shape, pixel_size, 0.0, 1.0, 20.0, counts, found)
 
 
