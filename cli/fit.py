@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 @click.command("fit")
 @click.argument("data", type=options.DATA)
 @options.output(help="The run folder to write.")
-@options.preset
-@options.config_file
-@options.settings
-@options.pixel_size
-@options.data_bar
-@options.instances
+@options.recipe
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
 @click.option("--preview", is_flag=True, help="First draw patches as the network sees them: preview.png in the run.")

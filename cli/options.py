@@ -78,6 +78,13 @@ instances = click.option(
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
+def recipe(command: Any) -> Any:
+    """Add what a training is described by: preset, config file, settings, and facts about the images."""
+    for option in (instances, data_bar, pixel_size, settings, config_file, preset):
+        command = option(command)
+    return command
+
+
 def about_images(pixel_size: float | None, data_bar: int | None, instances: bool = False) -> dict[str, Any]:
     """Return the settings that ``--pixel-size``, ``--data-bar`` and ``--instances`` are short for."""
     return {

@@ -10,12 +10,7 @@ from . import options
 
 @click.command("plan")
 @click.argument("data", type=options.DATA)
-@options.preset
-@options.config_file
-@options.settings
-@options.pixel_size
-@options.data_bar
-@options.instances
+@options.recipe
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Also say how many epochs fit in this time.")
 @click.option(
     "--preview",

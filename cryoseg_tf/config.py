@@ -5,199 +5,41 @@ before and after the network. Both are written to the run folder.
 """
 
 import difflib
-import re
 from collections.abc import Mapping
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from .errors import ConfigError
-from .expressions import read_sum, read_term
+from .settings import (
+    IGNORE,
+    AugmentationConfig,
+    Branch,
+    DataConfig,
+    EvaluationConfig,
+    ModelConfig,
+    TrainingConfig,
+)
 
-IGNORE = 255
-"""The value of unannotated pixels inside the package, whatever ``data.ignore`` is in the files."""
-
+__all__ = [
+    "IGNORE",
+    "PRESETS",
+    "AugmentationConfig",
+    "Branch",
+    "Config",
+    "Contract",
+    "DataConfig",
+    "EvaluationConfig",
+    "ModelConfig",
+    "TrainingConfig",
+    "channels",
+]
 
 PRESETS = Path(__file__).with_name("presets")
-
-
-class Branch(BaseModel):
-    """A frozen part of the tree; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(Branch):
-    """What the images and masks mean, and how patches are taken from them."""
-
-    classes: tuple[str, ...] = Field(("background", "cell"), min_length=2, max_length=254)
-    ignore: int | None = Field(None, ge=0, le=255)
-    instances: bool = False
-    group_pattern: str | None = None
-    scale: Literal["auto", "none", "pixel_size", "factor", "shape"] = "auto"
-    pixel_size: float | None = Field(None, gt=0, allow_inf_nan=False)
-    factor: float | None = Field(None, ge=1 / 64, le=4)
-    image_pixel_size: float | None = Field(None, ge=1e-3, le=1e6)
-    data_bar: int | None = Field(None, ge=0)
-    shape: tuple[int, int] = (512, 512)
-    percentiles: tuple[float, float] = (1.0, 99.8)
-    patch: int | None = Field(None, ge=2)
-    patches_per_image: int = Field(10, ge=1)
-    foreground_patches: float = Field(0.5, ge=0, le=1)
-    hard_patches: float = Field(0.0, ge=0, le=1)
-    split: Literal["images", "area"] = "images"
-    validation: float = Field(0.2, gt=0, lt=1)
-    cache_mb: int = Field(4096, ge=0)
-
-    @field_validator("classes")
-    @classmethod
-    def _unique(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(names)) < len(names):
-            raise ValueError("class names must differ")
-        return names
-
-    @field_validator("group_pattern")
-    @classmethod
-    def _one_group(cls, pattern: str | None) -> str | None:
-        try:
-            count = 1 if pattern is None else re.compile(pattern).groups
-        except re.error as error:
-            raise ValueError(f"it is no regular expression: {error}") from None
-        if count != 1:
-            raise ValueError(f"it must mark one part of the name by brackets, as (grid\\d+): it marks {count}")
-        return pattern
-
-    @field_validator("shape")
-    @classmethod
-    def _positive(cls, shape: tuple[int, int]) -> tuple[int, int]:
-        if min(shape) < 1:
-            raise ValueError("both sides must be at least 1")
-        return shape
-
-    @field_validator("percentiles")
-    @classmethod
-    def _percentiles(cls, bounds: tuple[float, float]) -> tuple[float, float]:
-        low, high = bounds
-        if not 0 < low < high < 100 or any(abs(p * 10 - round(p * 10)) > 1e-6 for p in bounds):
-            # tenths keep the rank an exact integer in every runtime
-            raise ValueError("it must be two rising numbers between 0 and 100, in tenths, as 1, 99.8")
-        return bounds
-
-
-class ModelConfig(Branch):
-    """The network. ``base_filters`` doubles at each of ``depth`` halvings of the resolution."""
-
-    architecture: str = "unet"
-    base_filters: int = Field(16, ge=1, le=256)
-    depth: int = Field(4, ge=1, le=6)
-    kernel_size: int = Field(3, ge=1, le=9)
-    dilation: int = Field(1, ge=1, le=8)
-    skip_connections: bool = True
-    residual: bool = False
-    squeeze_excitation: bool = False
-    deep_supervision: bool = False
-    activation: Literal["relu", "leaky_relu", "noisy_relu", "swish", "hard_swish"] = "relu"
-    normalisation: Literal["batch", "group", "none"] = "batch"
-    upsampling: Literal["transposed", "bilinear"] = "transposed"
-    initializer: Literal["he", "glorot"] = "he"
-    dropout: float = Field(0.0, ge=0, lt=1)
-    spatial_dropout: bool = False
-
-    @field_validator("kernel_size")
-    @classmethod
-    def _odd(cls, size: int) -> int:
-        if size % 2 == 0:
-            raise ValueError("it must be odd, so that the kernel has a centre")
-        return size
-
-    @property
-    def stride(self) -> int:
-        """The network halves its input ``depth`` times: sides are padded to multiples of this."""
-        return int(2**self.depth)
-
-
-Share = Annotated[float, Field(ge=0, le=1)]
-"""Of all training patches."""
-
-
-class AugmentationConfig(Branch):
-    """Random changes to training patches. What is a share says how many are changed; 0 switches it off.
-
-    Attributes:
-        warp: The share of patches that is rotated, scaled, sheared, tilted and bent at once.
-        rotation: Up to so many degrees either way.
-        scale: Larger or smaller by up to this factor.
-        shear: Up to so many degrees.
-        tilt: Of the stage, up to so many degrees.
-        elastic: Points move by about so many pixels.
-    """
-
-    enabled: bool = True
-    flips: bool = True
-    warp: Share = 0.15
-    rotation: float = Field(180.0, ge=0, le=180)
-    scale: float = Field(1.4, ge=1, le=4)
-    shear: float = Field(8.0, ge=0, le=45)
-    tilt: float = Field(20.0, ge=0, le=60)
-    elastic: float = Field(2.0, ge=0, le=20)
-    contrast: Share = 0.25
-    gamma: Share = 0.1
-    blur: Share = 0.05
-    sharpen: Share = 0.0
-    noise: Share = 0.05
-    shot_noise: Share = 0.05
-    streaks: Share = 0.05
-    coarse_dropout: Share = 0.0
-    cutmix: Share = 0.0
-    coarser_scan: Share = 0.25
-
-
-class TrainingConfig(Branch):
-    """How the network is trained."""
-
-    loss: str = "dice + 0.3*bce"
-    class_weights: Literal["auto", "none"] | tuple[float, ...] = "auto"
-    optimizer: str = "adamw"
-    learning_rate: float = Field(1e-2, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
-    schedule: str = "cosine"
-    clip_norm: float | None = Field(None, gt=0, allow_inf_nan=False)
-    ema: float | None = Field(None, gt=0, lt=1)
-    batch_size: int = Field(8, ge=1)
-    epochs: int = Field(60, ge=1)
-    patience: int | None = Field(30, ge=1)
-    calibrate: bool = True
-    augmentation: AugmentationConfig = AugmentationConfig()
-    precision: Literal["float32"] = "float32"
-    strategy: Literal["one"] = "one"
-
-    @field_validator("loss")
-    @classmethod
-    def _sum(cls, text: str) -> str:
-        read_sum(text)
-        return text
-
-    @field_validator("optimizer", "schedule")
-    @classmethod
-    def _term(cls, text: str) -> str:
-        read_term(text)
-        return text
-
-    @field_validator("class_weights")
-    @classmethod
-    def _weights(cls, weights: Any) -> Any:
-        if isinstance(weights, tuple) and not (weights and all(0 < w < float("inf") for w in weights)):
-            raise ValueError("each class needs a weight above 0")
-        return weights
-
-
-class EvaluationConfig(Branch):
-    """How scores are summarised."""
-
-    resamples: int = Field(5000, ge=100)
+"""The recipes that come with the package, a YAML file each."""
 
 
 class Config(Branch):

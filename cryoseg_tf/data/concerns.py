@@ -170,7 +170,8 @@ def _pixel_sizes(good: Sequence[Finding]) -> Iterator[Concern]:
         yield Concern("warning", f"pixel sizes far from the others, {middle:.4g} nm: are they right?", odd)
     if known and max(known) > 1.01 * min(known):
         text = f"pixel sizes differ, {min(known):.4g} to {max(known):.4g} nm"
-        yield Concern("note", text if without else f"{text}: images are resampled to their median, {middle:.4g} nm")
+        text += "" if without else f": images are resampled to one, {middle:.4g} nm unless objects are large"
+        yield Concern("note", text)
 
 
 def _far(size: float, middle: float) -> bool:
@@ -184,10 +185,10 @@ def _types(good: Sequence[Finding]) -> Iterator[Concern]:
 
 
 def _small(good: Sequence[Finding], config: Config) -> Iterator[Concern]:
-    """Name images smaller than the patch that ``fit`` would choose, at the scale that it would choose."""
+    """Name images smaller than the smallest patch that ``fit`` would choose; for large objects it is larger."""
     learned = _learned(good)
     sides = [_network_side(f, learned, config) for f in learned]
-    patch = config.data.patch or (patch_side(sides, config.model.stride) if sides else 0)
+    patch = config.data.patch or (patch_side(sides, config.model.stride, across=0) if sides else 0)
     narrow = [f for f, side in zip(learned, sides, strict=True) if side < patch]
     named = tuple((f.pair.name, f"{f.shape[1]}x{f.shape[0]} is padded") for f in narrow)
     if named:
