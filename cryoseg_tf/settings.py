@@ -4,9 +4,9 @@
 """
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .expressions import read_sum, read_term
 
@@ -59,6 +59,23 @@ class DataConfig(Branch):
         if count != 1:
             raise ValueError(f"it must mark one part of the name by brackets, as (grid\\d+): it marks {count}")
         return pattern
+
+    @model_validator(mode="after")
+    def _factor_is_used(self) -> Self:
+        if self.factor is not None and self.scale in ("none", "shape"):
+            raise ValueError(
+                f"data.factor is {self.factor:g}, but data.scale is {self.scale}: set it to factor or auto"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> Self:
+        if self.foreground_patches + self.hard_patches > 1:
+            raise ValueError(
+                f"data.foreground_patches and data.hard_patches are {self.foreground_patches:g} and "
+                f"{self.hard_patches:g}: together they must be at most 1"
+            )
+        return self
 
     @field_validator("shape")
     @classmethod

@@ -32,7 +32,8 @@ def patches(images: Images, facts: Sequence[Facts], config: Config, start: int =
     """
     source = _Patches(images, facts, config)
     numbers = tf.data.Dataset.counter(start)
-    mapped = numbers.map(tf.autograph.experimental.do_not_convert(source.patch), 2, deterministic=True)
+    patch = tf.autograph.experimental.do_not_convert(source.patch)
+    mapped = numbers.map(patch, num_parallel_calls=2, deterministic=True)
     return mapped.batch(config.training.batch_size, drop_remainder=True).prefetch(2).with_options(_options())
 
 
@@ -42,6 +43,7 @@ class _Patches:
     def __init__(self, images: Images, facts: Sequence[Facts], config: Config) -> None:
         self.images, self.config = images, config
         self.side = config.data.patch or 256
+        self.shapes = tf.constant([images.shape(f) for f in facts], tf.float32)
         self.offsets = tf.constant([f.offset for f in facts], tf.float32)
         self.scales = tf.constant([f.scale for f in facts], tf.float32)
         augmentation = config.training.augmentation
@@ -79,7 +81,8 @@ class _Patches:
             return self._window(index, tf.concat([place, [side, side]], axis=0))
 
         def warped() -> tuple[Any, Any]:
-            centre = tf.cast(place, tf.float32) + (side - 1) / 2
+            # of what there is of a small image, not of the patch: it would be turned out of view
+            centre = tf.cast(place, tf.float32) + (tf.minimum(self.shapes[index], float(side)) - 1) / 2
             y, x = warp(side, self.augmentation, uniform)
             y, x = y + centre[0], x + centre[1]
             box = bounding_box((y, x))

@@ -16,6 +16,7 @@ from ..data.patches import patch_side
 from ..data.preprocess import SMALLEST_SIDE, model_shape
 from ..errors import DataError
 from .scale import Scale, choose_scale, typical_diameters
+from .strategy import has_gpu
 from .survey import Survey
 
 PIXEL_SIZE_MARGIN = (0.25, COARSEST)
@@ -49,8 +50,8 @@ def resolve(config: Config, found: Survey) -> Choices:
     scale = choose_scale(config.data, found.train)
     contract = _contract(config, found, scale)
     sides = _sides([*found.train, *found.validation], contract)[: len(found.train)]
-    zooms = {id(fact): side / min(fact.shape) for fact, side in zip(found.train, sides, strict=True)}
-    diameters = typical_diameters(found.train, lambda fact: zooms[id(fact)])
+    zooms = [side / min(fact.shape) for fact, side in zip(found.train, sides, strict=True)]
+    diameters = typical_diameters(found.train, zooms)
     patch = config.data.patch or patch_side(sides, config.model.stride, max(diameters.values()))
     batch, room = _batch(config, patch)
     shares = _shares(found.train, len(config.data.classes))
@@ -80,6 +81,10 @@ def _with_kind(config: Config, facts: Sequence[Facts]) -> Config:
     if config.data.scale != "auto":
         return config
     known = all(fact.pixel_size for fact in facts)
+    if config.data.pixel_size and not known:
+        raise DataError(
+            f"data.pixel_size is {config.data.pixel_size:g} nm, but not every image says its own: pass --pixel-size"
+        )
     return config.replace({"data.scale": "pixel_size" if known else "factor"})
 
 
@@ -109,16 +114,23 @@ def _sides(facts: Sequence[Facts], contract: Contract) -> list[int]:
                 f"{fact.source} is {fact.shape[1]}x{fact.shape[0]} at {fact.pixel_size:g} nm: at the network's "
                 f"{contract.pixel_size:g} nm its shorter side has {side} pixels; is its pixel size right?"
             )
+        if side < SMALLEST_SIDE and contract.scale == "factor":
+            raise DataError(
+                f"{fact.source} is {fact.shape[1]}x{fact.shape[0]}: at {contract.factor:.3g} times its size its "
+                f"shorter side has {side} pixels, too few to see anything; set a larger data.factor"
+            )
         sides.append(side)
     return sides
 
 
 def _batch(config: Config, patch: int) -> tuple[int, str]:
     """Return the batch size that is set, or the largest that memory holds; and how they compare."""
-    each = BYTES * patch * patch * config.model.base_filters
-    free, wanted = psutil.virtual_memory().available, config.training.batch_size
+    each, wanted = BYTES * patch * patch * config.model.base_filters / 2**30, config.training.batch_size
+    if has_gpu():
+        return wanted, f"about {wanted * each:.2g} GB of the GPU's memory"
+    free = psutil.virtual_memory().available / 2**30
     batch = min(wanted, max(1, int(free * MEMORY_SHARE / each)))
-    words = f"about {batch * each / 2**30:.1f} GB of {free / 2**30:.1f} GB free"
+    words = f"about {batch * each:.2g} of {free:.2g} GB that are free"
     return batch, words if batch == wanted else f"{words}; {wanted} would not fit"
 
 

@@ -95,11 +95,11 @@ def plan(config: Config, timing: Timing, seconds: float, images: int) -> tuple[C
         ConfigError: If not even one step fits.
     """
     around = timing.validation + timing.saving
-    if config.training.calibrate:
-        seconds -= CALIBRATION * timing.validation + LOADING
+    ending = CALIBRATION * timing.validation + LOADING if config.training.calibrate else 0.0
+    seconds -= ending
     if seconds < timing.step + around:
         raise ConfigError(
-            f"a step takes {timing.step:.1f} s, and validating and saving {around:.1f} s: "
+            f"a step takes {timing.step:.1f} s, validating and saving {around:.1f} s, calibrating {ending:.1f} s: "
             "no epoch fits in these minutes; allow more, or set a smaller model.base_filters"
         )
 

@@ -5,7 +5,7 @@ less to compute. Masks come back at the image's own size, by interpolated probab
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,7 +48,7 @@ def _by_pixel_size(data: DataConfig, facts: Sequence[Facts]) -> Scale:
     if data.pixel_size:
         return Scale("pixel_size", f"{data.pixel_size:g} nm a pixel, as set", data.pixel_size)
     median = statistics.median(f.pixel_size or 0.0 for f in facts)
-    across = smallest(facts, lambda f: (f.pixel_size or median) / median)
+    across = _smallest(facts, [(f.pixel_size or median) / median for f in facts])
     target = median / data.factor if data.factor else median * reduction(across)
     why = f"{target:g} nm a pixel, "
     if target == median:
@@ -61,7 +61,7 @@ def _by_pixel_size(data: DataConfig, facts: Sequence[Facts]) -> Scale:
 def _by_factor(data: DataConfig, facts: Sequence[Facts]) -> Scale:
     if data.factor:
         return Scale("factor", f"{data.factor:g} times the images' size, as set", factor=data.factor)
-    across = smallest(facts)
+    across = _smallest(facts, [1.0] * len(facts))
     factor = 1 / reduction(across)
     if factor == 1:
         return Scale("none", "images as they are")
@@ -70,18 +70,18 @@ def _by_factor(data: DataConfig, facts: Sequence[Facts]) -> Scale:
     )
 
 
-def smallest(facts: Sequence[Facts], zoom: Callable[[Facts], float] = lambda _: 1.0) -> float:
-    """Return the typical diameter, in pixels times ``zoom``, of the class with the smallest objects."""
-    return min(typical_diameters(facts, zoom).values())
-
-
-def typical_diameters(facts: Sequence[Facts], zoom: Callable[[Facts], float]) -> dict[int, float]:
-    """Return each class' typical diameter over all images, in pixels times ``zoom``: the median, by area."""
+def typical_diameters(facts: Sequence[Facts], zooms: Sequence[float]) -> dict[int, float]:
+    """Return each class' typical diameter over all images, in pixels times the image's zoom: the median, by area."""
     found: dict[int, list[tuple[float, int]]] = {}
-    for fact in facts:
+    for fact, zoom in zip(facts, zooms, strict=True):
         for index, diameter in fact.diameters.items():
-            found.setdefault(index, []).append((diameter * zoom(fact), fact.classes[index]))
+            found.setdefault(index, []).append((diameter * zoom, fact.classes[index]))
     return {index: _median(pairs) for index, pairs in sorted(found.items())}
+
+
+def _smallest(facts: Sequence[Facts], zooms: Sequence[float]) -> float:
+    """Return the typical diameter of the class with the smallest objects."""
+    return min(typical_diameters(facts, zooms).values())
 
 
 def reduction(across: float) -> float:

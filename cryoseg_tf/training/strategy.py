@@ -37,6 +37,11 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def has_gpu() -> bool:
+    """Whether there is a GPU to compute on."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def device() -> str:
     """Return the name of what computes."""
     gpus = tf.config.list_physical_devices("GPU")

@@ -6,7 +6,8 @@ from PIL import Image, ImageDraw
 
 from cryoseg_tf import Config, find_pairs, split, write_phantom
 from cryoseg_tf.errors import DataError
-from cryoseg_tf.training.survey import resolve, survey
+from cryoseg_tf.training.choices import resolve
+from cryoseg_tf.training.survey import survey
 
 
 def test_a_class_that_no_mask_holds_is_said(tmp_path, data, caplog):
