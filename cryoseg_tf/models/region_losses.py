@@ -1,4 +1,7 @@
-"""Losses that compare areas: one value per image, the mean over its channels.
+"""Losses that compare areas: one value per image, the mean over its classes.
+
+With more than two classes, those that an image does not hold leave its mean: in most patches a rare class
+is not there, and the safest way to be right there would be never to find it.
 
 Own code: Keras' Dice and Tversky cannot leave out ignored pixels, and their smoothing of 1e-7 gives an
 image without foreground a loss of 1 whatever is found in it, and no gradient. See ``losses`` for what each takes.
@@ -48,8 +51,12 @@ def tversky(alpha: float = 0.5, beta: float = 0.5, smooth: float = SMOOTH, poole
         smooth: As in ``dice``: half of it beside TP.
         pooled: As in ``dice``.
     """
-    index = _tversky_index(alpha, beta, smooth, pooled)
-    return lambda truth, probabilities: 1.0 - tf.reduce_mean(index(truth, probabilities), axis=-1)
+    missing = _missing(alpha, beta, smooth, pooled)
+
+    def loss(truth: Any, probabilities: Any) -> Any:
+        return _mean(*missing(truth, probabilities))
+
+    return loss
 
 
 def focal_tversky(
@@ -68,12 +75,12 @@ def focal_tversky(
         pooled: As in ``dice``.
     """
     positive(gamma=gamma)
-    index = _tversky_index(alpha, beta, smooth, pooled)
+    missing = _missing(alpha, beta, smooth, pooled)
 
     def loss(truth: Any, probabilities: Any) -> Any:
+        values, counted = missing(truth, probabilities)
         # a power below 1 has an infinite gradient at 0
-        missing = tf.maximum(1.0 - index(truth, probabilities), keras.config.epsilon())
-        return tf.reduce_mean(missing**gamma, axis=-1)
+        return _mean(tf.maximum(values, keras.config.epsilon()) ** gamma, counted)
 
     return loss
 
@@ -104,8 +111,12 @@ def positive(**options: Any) -> None:
             raise ValueError(f"{name} is {value!r}: it must be a number above 0")
 
 
-def _tversky_index(alpha: float, beta: float, smooth: float, pooled: bool) -> Loss:
-    """Return a function that gives ``(n, c)`` indices.
+def _mean(values: Any, counted: Any) -> Any:
+    return tf.math.divide_no_nan(tf.reduce_sum(values * counted, axis=-1), tf.reduce_sum(counted, axis=-1))
+
+
+def _missing(alpha: float, beta: float, smooth: float, pooled: bool) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """Return a function that gives one minus the Tversky index, ``(n, c)``, and 1 for each that counts.
 
     Twice the usual numerator and denominator: ``smooth`` then means the same in Dice, Jaccard and Tversky, and
     what holds between them holds with it.
@@ -118,11 +129,13 @@ def _tversky_index(alpha: float, beta: float, smooth: float, pooled: bool) -> Lo
         each = tf.reduce_sum(x, axis=(1, 2))
         return tf.reduce_sum(each, axis=0, keepdims=True) + tf.zeros_like(each) if pooled else each
 
-    def index(truth: Any, probabilities: Any) -> Any:
+    def missing(truth: Any, probabilities: Any) -> tuple[Any, Any]:
         expected = one_hot(truth, probabilities.shape[-1])
         found = probabilities * annotated(truth)[..., tf.newaxis]
         overlap, there, claimed = area(expected * found), area(expected), area(found)
         total = 2.0 * (alpha * claimed + beta * there + (1.0 - alpha - beta) * overlap)
-        return (2.0 * overlap + smooth) / (total + smooth)
+        # the foreground alone always counts: nothing else says that an empty image is empty
+        counted = tf.ones_like(there) if probabilities.shape[-1] == 1 else tf.cast(there > 0, tf.float32)
+        return 1.0 - (2.0 * overlap + smooth) / (total + smooth), counted
 
-    return index
+    return missing

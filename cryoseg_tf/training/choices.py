@@ -52,7 +52,7 @@ def resolve(config: Config, found: Survey) -> Choices:
     sides = _sides([*found.train, *found.validation], contract)[: len(found.train)]
     zooms = [side / min(fact.shape) for fact, side in zip(found.train, sides, strict=True)]
     diameters = typical_diameters(found.train, zooms)
-    patch = config.data.patch or patch_side(sides, config.model.stride, max(diameters.values()))
+    patch = config.data.patch or patch_side(sides, config.model.stride, min(diameters.values()))
     batch, room = _batch(config, patch)
     shares = _shares(found.train, len(config.data.classes))
     weights = _class_weights(config, shares)
