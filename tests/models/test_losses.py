@@ -67,8 +67,16 @@ def test_dice_of_more_classes_is_averaged():
     truth = one([[0, 2]])
     found = np.array([[[[1, 0, 0], [0, 0, 1]]]], np.float32)
     np.testing.assert_allclose(loss("dice", truth, found), [0], atol=1e-6)
-    # classes 0 and 2: (0 + 1) / (1 + 1 + 1); class 1: (0 + 1) / (0 + 0 + 1)
-    np.testing.assert_allclose(loss("dice", truth, found[..., ::-1]), [1 - (1 / 3 + 1 + 1 / 3) / 3], rtol=1e-6)
+    # classes 0 and 2: (0 + 1) / (1 + 1 + 1); class 1 is not there
+    np.testing.assert_allclose(loss("dice", truth, found[..., ::-1]), [1 - 1 / 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dice", "jaccard", "focal_tversky"])
+def test_a_class_that_an_image_does_not_hold_leaves_its_mean(name):
+    truth = one([[0, 1]])
+    two, three = np.array([[[[0.7, 0.3], [0.4, 0.6]]]], np.float32), np.zeros((1, 1, 2, 3), np.float32)
+    three[..., :2] = two
+    np.testing.assert_allclose(loss(name, truth, three), loss(name, truth, two), rtol=1e-6)
 
 
 def test_tversky_by_hand():
