@@ -165,7 +165,7 @@ class AugmentationConfig(Branch):
 class TrainingConfig(Branch):
     """How the network is trained."""
 
-    loss: str = "dice + 0.3*bce"
+    loss: str = "dice + 0.5*weighted_bce"
     class_weights: Literal["auto", "none"] | tuple[float, ...] = "auto"
     optimizer: str = "adamw"
     learning_rate: float = Field(1e-2, gt=0, allow_inf_nan=False)

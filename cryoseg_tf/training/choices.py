@@ -74,7 +74,7 @@ def resolve(config: Config, found: Survey) -> Choices:
         f"batch: {batch} patches, {room}",
         f"classes: {', '.join(weighed)}",
     )
-    return Choices(config.replace(settings), contract, lines if _weighs(config) else lines[:-1])
+    return Choices(config.replace(settings), contract, lines if len(names) > 2 else lines[:-1])
 
 
 def _with_kind(config: Config, facts: Sequence[Facts]) -> Config:
@@ -144,15 +144,11 @@ def _class_weights(config: Config, shares: Sequence[float]) -> tuple[float, ...]
     stated = config.training.class_weights
     if isinstance(stated, tuple):
         return stated
-    if stated == "none":
+    if stated == "none" or len(shares) == 2:  # two are told apart by the calibrated threshold
         return (1.0,) * len(shares)
     raw = [1 / math.sqrt(share) if share else 0.0 for share in shares]
     mean = sum(raw) / max(sum(weight > 0 for weight in raw), 1)
     return tuple(round(min(weight / mean, HEAVIEST), 4) if weight else 1.0 for weight in raw)
-
-
-def _weighs(config: Config) -> bool:
-    return len(config.data.classes) > 2 or "weighted" in config.training.loss
 
 
 def _range(sides: Sequence[int]) -> str:

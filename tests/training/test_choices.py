@@ -3,6 +3,7 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from cryoseg_tf.config import Config
@@ -134,10 +135,17 @@ def test_the_batch_is_reduced_where_memory_is_short(monkeypatch):
 
 
 def test_classes_weigh_one_over_the_root_of_their_share():
-    # roots of 0.9 and 0.1 are as 3 to 1
-    assert chosen(facts()).config.training.class_weights == (0.5, 1.5)
-    spread = chosen(facts(classes={0: 1000, 1: 0}), facts(classes={0: 800, 1: 200}))
-    assert spread.config.training.class_weights == (0.5, 1.5)
+    # roots of 0.81, 0.09 and 0.1 are as 0.9, 0.3 and 0.316
+    counts, diameters = {0: 810, 1: 90, 2: 100}, {1: 20.0, 2: 20.0}
+    raw = np.array([1 / 0.9, 1 / 0.3, 1 / 0.1**0.5])
+    one = chosen(facts(diameters, classes=counts), **THREE).config.training.class_weights
+    np.testing.assert_allclose(one, raw / raw.mean(), atol=1e-4)
+    parts = [facts({1: 20.0}, classes={0: 400, 1: 90}), facts({2: 20.0}, classes={0: 410, 2: 100})]
+    assert chosen(*parts, **THREE).config.training.class_weights == one
+
+
+def test_two_classes_weigh_alike():
+    assert chosen(facts()).config.training.class_weights == (1.0, 1.0)
 
 
 def test_a_class_that_is_absent_weighs_1():
