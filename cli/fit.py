@@ -49,6 +49,9 @@ def command(
     asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar, instances), **settings}
     config, minutes = requested(out, (config_file, asked, preset), minutes, resume)
     reporter.start(threads)
+    from cryoseg_tf.training.fit import check_names
+
+    check_names(config)
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 

@@ -56,7 +56,9 @@ class Commands(click.Group):
             where = f"{error.filename}: " if error.filename else ""
             raise BadInput(f"{where}{error.strerror or error}") from error
         except _tensorflow_errors() as error:
-            reason = str(getattr(error, "message", error)).splitlines()[0]
+            lines = [line for line in str(getattr(error, "message", error)).splitlines() if line.strip()]
+            # the first line may only say that there is a reason
+            reason = next((line for line in lines if "execution error:" not in line), "without a reason")
             raise BadInput(f"TensorFlow stopped: {reason}") from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)

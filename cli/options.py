@@ -98,7 +98,7 @@ def resolve(config_file: Path | None, settings: dict[str, Any], preset: str | No
     """Defaults, then ``--preset``, then ``--config``, then ``--set`` and its short-hands."""
     from cryoseg_tf.config import Config  # here: pydantic takes a quarter of a second
 
-    config = Config.preset(preset) if preset else Config()
+    config = Config() if preset is None else Config.preset(preset)
     config = Config.load(config_file, config) if config_file else config
     return config.replace({name: value for name, value in settings.items() if value is not None})
 

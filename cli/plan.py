@@ -37,6 +37,9 @@ def command(
     asked = {**options.about_images(pixel_size, data_bar, instances), **settings}
     config = options.resolve(config_file, asked, preset)
     reporter.start(threads)
+    from cryoseg_tf.training.fit import check_names
+
+    check_names(config)
     from cryoseg_tf.training import propose
 
     from .fit import divide

@@ -102,7 +102,9 @@ def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
             self.progress.start()
             self.task = self.progress.add_task("training", total=self.params["epochs"] * self.params["steps"])
             self.started = self.last = time.monotonic()
-            self.done, self.best, self.best_epoch, self.rate = 0, -1.0, 0, 0.0
+            self.done, self.rate = 0, 0.0
+            if not hasattr(self, "best"):  # a training may have several stages
+                self.best, self.best_epoch = -1.0, 0
             self.skipped: int | None = None
 
         def on_epoch_begin(self, epoch: int, logs: object = None) -> None:

@@ -58,7 +58,9 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
             losses.plot(epochs, [row[name] for row in history], color=colour, label=label, marker=marker)
         losses.axhline(0, color=LINE, linewidth=0.8)  # so that the scale begins at 0, with room above
         losses.set(title="Loss", xlabel="epoch")
-        losses.set_ylim(bottom=0)
+        # validating on statistics of the first steps may cost a hundred times as much: that would hide the rest
+        usual = [max(row["loss"] for row in history), np.percentile([row["val_loss"] for row in history], 75)]
+        losses.set_ylim(0, 1.15 * max(usual) or None)
         losses.legend()
         dice.plot(epochs, [row["val_dice"] for row in history], color=AMBER, marker=marker)
         dice.set(title="Validation Dice", xlabel="epoch", ylim=(0, 1.03))

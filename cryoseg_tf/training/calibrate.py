@@ -1,5 +1,6 @@
 """Calibrate a trained network on the validation images: its temperature, then its threshold."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -10,11 +11,16 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ..config import Contract
-from ..models.calibration import DiceCurve, Reliability, fit_temperature, probabilities, sample
+from ..models.calibration import TEMPERATURES, DiceCurve, Reliability, fit_temperature, probabilities, sample
 from ..models.metrics import MeanDice
+
+log = logging.getLogger(__name__)
 
 SAMPLE = 2**20
 """Pixels that the temperature is fitted to, of all images together."""
+
+UNSURE = 0.95
+"""Of the highest temperature: what asks for more than this is no better for being less sure."""
 
 Windows = Callable[[], Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]]
 
@@ -33,12 +39,21 @@ def calibrate(network: keras.Model, windows: tf.data.Dataset, contract: Contract
     Returns:
         The contract with both, and the numbers for ``run.json``: ``temperature``, ``threshold`` (two
         classes only), ``windows``, ``ece_before`` and ``ece`` after (left out where nothing is
-        annotated), ``dice_before`` at 0.5 and ``dice`` of the masks decided from now on.
+        annotated), ``dice_before`` at 0.5 and ``dice`` of the masks decided from now on. A network that
+        is hardly better than a guess is left as it is, with a warning: a temperature of 1 and a threshold of 0.5.
     """
     run_over = _runner(network, windows)
     temperature, before, dice = _temperature(run_over, SAMPLE // max(1, len(windows)))
+    unsure = temperature > UNSURE * TEMPERATURES[1]
+    if unsure:
+        temperature = 1.0
+        log.warning(
+            "not calibrated: on the validation images the network (Dice %.3f) is hardly better than a guess; "
+            "train for longer, or on more images",
+            dice,
+        )
     after, curve = _threshold(run_over, temperature, contract.channels)
-    threshold = curve.threshold if curve else 0.5
+    threshold = curve.threshold if curve and not unsure else 0.5
     summary = {
         "temperature": temperature,
         "windows": float(len(windows)),

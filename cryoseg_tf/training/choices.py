@@ -28,6 +28,9 @@ BYTES = 330
 MEMORY_SHARE = 0.6
 """Of the free memory, what a batch may take."""
 
+LARGEST_ZOOM = 8
+"""Images are not shown larger than this many times."""
+
 HEAVIEST = 10.0
 """A class weighs at most so many times the mean."""
 
@@ -119,6 +122,11 @@ def _sides(facts: Sequence[Facts], contract: Contract) -> list[int]:
                 f"{fact.source} is {fact.shape[1]}x{fact.shape[0]}: at {contract.factor:.3g} times its size its "
                 f"shorter side has {side} pixels, too few to see anything; set a larger data.factor"
             )
+        if side > LARGEST_ZOOM * min(fact.shape):
+            raise DataError(
+                f"{fact.source} is {fact.shape[1]}x{fact.shape[0]}: at the network's scale its shorter side has {side} "
+                "pixels, which shows nothing more; is its pixel size right, and data.pixel_size?"
+            )
         sides.append(side)
     return sides
 
@@ -129,6 +137,11 @@ def _batch(config: Config, patch: int) -> tuple[int, str]:
     if has_gpu():
         return wanted, f"about {wanted * each:.2g} GB of the GPU's memory"
     free = psutil.virtual_memory().available / 2**30
+    if each > free:
+        raise DataError(
+            f"a patch of {patch} px takes about {each:.2g} GB to train on and {free:.2g} GB are free: "
+            "set a smaller data.patch or model.base_filters"
+        )
     batch = min(wanted, max(1, int(free * MEMORY_SHARE / each)))
     words = f"about {batch * each:.2g} of {free:.2g} GB that are free"
     return batch, words if batch == wanted else f"{words}; {wanted} would not fit"

@@ -99,8 +99,9 @@ def plan(config: Config, timing: Timing, seconds: float, images: int) -> tuple[C
     seconds -= ending
     if seconds < timing.step + around:
         raise ConfigError(
-            f"a step takes {timing.step:.1f} s, validating and saving {around:.1f} s, calibrating {ending:.1f} s: "
-            "no epoch fits in these minutes; allow more, or set a smaller model.base_filters"
+            f"a step takes {timing.step:.1f} s, validating and saving {around:.1f} s, calibrating {ending:.1f} s, and "
+            f"{max(seconds + ending, 0):.0f} s are left after looking at the images: no epoch fits in these minutes; "
+            "allow more, or set a smaller model.base_filters"
         )
 
     def work(patches_per_image: int) -> float:

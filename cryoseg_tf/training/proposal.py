@@ -8,6 +8,7 @@ from ..data.images import Images
 from ..data.pipeline import patches, validation_windows
 from ..data.preview import write_preview
 from ..data.splits import Split
+from ..errors import ConfigError
 from .choices import resolve
 from .fit import check_names, compiled
 from .planning import SAFETY, START_UP, plan, time_training
@@ -42,4 +43,7 @@ def propose(config: Config, split: Split, minutes: float | None = None, preview:
     network, model = compiled(config)
     timing = time_training(model, network, batches, validation_windows(validation, found.validation, config))
     left = minutes * 60 * SAFETY - START_UP - (time.monotonic() - started)
-    return [*lines, plan(config, timing, left, len(train))[1]]
+    try:
+        return [*lines, plan(config, timing, left, len(train))[1]]
+    except ConfigError as error:  # what was chosen is worth knowing all the same
+        return [*lines, f"epochs: none; {error}"]

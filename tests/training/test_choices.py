@@ -8,6 +8,7 @@ import pytest
 
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.images import Facts
+from cryoseg_tf.errors import DataError
 from cryoseg_tf.training import choices
 from cryoseg_tf.training.choices import resolve
 from cryoseg_tf.training.survey import Survey
@@ -131,7 +132,14 @@ def test_the_batch_is_reduced_where_memory_is_short(monkeypatch):
     assert batch_with(monkeypatch, 2**31, training__batch_size=500)[0] == pytest.approx(2 * batch, abs=1)
     wide = batch_with(monkeypatch, 2**31, training__batch_size=500, model__base_filters=32)[0]
     assert wide == batch
-    assert batch_with(monkeypatch, 1, training__batch_size=500)[0] == 1
+    assert batch_with(monkeypatch, 2**29, training__batch_size=500)[0] == 1
+    with pytest.raises(DataError, match=r"a patch of 256 px takes about .* are free: set a smaller data\.patch"):
+        batch_with(monkeypatch, 2**20)
+
+
+def test_images_are_not_blown_up():
+    with pytest.raises(DataError, match="512x512: at the network's scale its shorter side has 51200 pixels"):
+        chosen(facts(pixel_size=100.0), data__pixel_size=1.0)
 
 
 def test_classes_weigh_one_over_the_root_of_their_share():
