@@ -60,9 +60,8 @@ def warp(side: int, config: AugmentationConfig, uniform: Draws) -> Places:
     if config.elastic:
         # uniform shifts within this bound have a deviation of `elastic`; each patch is bent by its own share of it
         bound = config.elastic * math.sqrt(3) * uniform()
-        smooth = _between_knots(side)
-        shifts = smooth @ uniform((2, KNOTS, KNOTS), -1, 1) @ smooth.T * bound
-        y, x = y + shifts[0], x + shifts[1]
+        down, right = (_smooth(side, bound * uniform((KNOTS, KNOTS), -1, 1)) for _ in range(2))
+        y, x = y + down, x + right
     if config.tilt:
         tilt = math.radians(config.tilt) * uniform((), -1, 1)
         y, x = _tilted(y, x, tilt, uniform((), 0, 2 * math.pi), side)
@@ -124,6 +123,16 @@ def _tilted(y: Any, x: Any, tilt: Any, axis: Any, side: int) -> Places:
     across = across / (tf.cos(tilt) + across * lean)
     along *= 1 - across * lean
     return cosine * across - sine * along, sine * across + cosine * along
+
+
+def _smooth(side: int, knots: Any) -> Any:
+    """Interpolate ``(KNOTS, KNOTS)`` values to ``(side, side)``.
+
+    Written as sums: a matrix product would run beside those of the training step, see ``augment``.
+    """
+    weights = _between_knots(side)
+    rows = sum(weights[:, k, None] * knots[None, k] for k in range(KNOTS))
+    return sum(rows[:, k, None] * weights[None, :, k] for k in range(KNOTS))
 
 
 def _between_knots(side: int) -> npt.NDArray[np.float32]:

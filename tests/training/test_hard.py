@@ -116,6 +116,7 @@ def assert_same(one, other):
     assert all(np.array_equal(a, b) for a, b in zip(best, other_best, strict=True))
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_repeats_one_that_was_not(tmp_path, data, tiny):
     """Stages end after epochs 1, 3 and 4; when the run goes on, the network that found the errors is gone."""
     plain = {"training.augmentation.enabled": False, "training.calibrate": False}  # quick to begin

@@ -190,7 +190,9 @@ def everything(model):
     return [v.numpy() for v in (*model.variables, *model.optimizer.variables)]
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name", ["adamw", *(pytest.param(n, marks=pytest.mark.slow) for n in OPTIMIZERS if n != "adamw")]
+)
 def test_each_trains_and_resumes_to_the_last_bit(name, tmp_path):
     config = settings(name, learning_rate=30.0 if name == "adadelta" else 0.05, weight_decay=1e-3, ema=0.8)
     whole = small(config)
