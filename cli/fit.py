@@ -1,7 +1,7 @@
 """``cryoseg-tf fit``"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 def command(
     data: Path,
     out: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: dict[str, Any],
-    pixel_size: float | None,
-    data_bar: int | None,
-    instances: bool,
+    recipe: options.Recipe,
     epochs: int | None,
     minutes: float | None,
     preview: bool,
@@ -46,12 +41,9 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     from . import reporter
 
-    asked = {"training.epochs": epochs, **options.about_images(pixel_size, data_bar, instances), **settings}
-    config, minutes = requested(out, (config_file, asked, preset), minutes, resume)
+    recipe = recipe._replace(settings={"training.epochs": epochs, **recipe.settings})
+    config, minutes = requested(out, recipe, minutes, resume)
     reporter.start(threads)
-    from cryoseg_tf.training.fit import check_names
-
-    check_names(config)
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
@@ -77,28 +69,30 @@ def command(
 
 
 def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
-    """Take over what the data folder says of itself, and hold whole groups of its images back for validation."""
+    """Take over what the data folder says of itself, and hold whole groups of its images back for validation.
+
+    What the settings name is checked first: a mistake should not wait until images were read to find groups.
+    """
     from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
+    from cryoseg_tf.training.fit import check_names
 
     from . import reporter
 
+    check_names(config)
     config = with_labels(config, data, "train")
     pairs = find_pairs(data, "train")
     groups = find_groups(data, pairs, config.data)
     divided = split(pairs, config.data, config.seed, groups)
-    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
+    if config.data.split == "images":  # by area every image is divided, whatever its group
+        reporter.console.print(groups.summary, soft_wrap=True, markup=False)
     return config, divided
 
 
-def requested(
-    out: Path, asked: tuple[Path | None, dict[str, Any], str | None], minutes: float | None, resume: bool
-) -> "tuple[Config, float | None]":
+def requested(out: Path, recipe: options.Recipe, minutes: float | None, resume: bool) -> "tuple[Config, float | None]":
     """Return the settings asked for; a resume without any takes those that the run was begun with."""
     from cryoseg_tf.run import Run
 
-    config_file, settings, preset = asked
-    silent = all(value is None for value in (preset, config_file, minutes, *settings.values()))
-    if resume and silent and Run(out).exists:
+    if resume and recipe.silent and minutes is None and Run(out).exists:
         info = Run(out).info
         return info.requested, info.minutes
-    return options.resolve(*asked), minutes
+    return recipe.config(), minutes

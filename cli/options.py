@@ -1,8 +1,9 @@
 """Options shared by several commands."""
 
+import functools
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,10 +19,13 @@ def _dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
         name, equals, text = item.partition("=")
         if not equals:
             raise click.BadParameter(f"{item!r} has no '=': write it as training.epochs=50")
+        if not text.strip():
+            raise click.BadParameter(f"{item!r} has no value: write it as training.epochs=50")
         try:
-            settings[name] = yaml.safe_load(text)  # "1e-3" stays text; the config turns it into a number
+            value = yaml.safe_load(text)  # "1e-3" stays text; the config turns it into a number
         except yaml.YAMLError:
             raise click.BadParameter(f"the value in {item!r} cannot be read") from None
+        settings[name] = "none" if value is None else value  # None: not asked for
     return settings
 
 
@@ -57,6 +61,14 @@ settings = click.option(
     callback=_dotted,
     help="Change one setting, e.g. --set model.depth=5. Repeatable; wins over --config.",
 )
+scoring = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_dotted,
+    help="Change how it is scored, e.g. --set evaluation.boundary_nm=200. Repeatable.",
+)
 threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -78,11 +90,34 @@ instances = click.option(
 overwrite = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
+class Recipe(NamedTuple):
+    """What the options of ``recipe`` asked for; what is None was not."""
+
+    preset: str | None
+    config_file: Path | None
+    settings: dict[str, Any]
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing was."""
+        return all(value is None for value in (self.preset, self.config_file, *self.settings.values()))
+
+    def config(self) -> "Config":
+        """Return the settings."""
+        return resolve(self.config_file, self.settings, self.preset)
+
+
 def recipe(command: Any) -> Any:
-    """Add what a training is described by: preset, config file, settings, and facts about the images."""
+    """Add what a training is described by, given to the command as one: a ``Recipe``."""
+
+    @functools.wraps(command)
+    def bundled(preset: str | None, config_file: Path | None, settings: dict[str, Any], **others: Any) -> Any:
+        facts = about_images(*(others.pop(name) for name in ("pixel_size", "data_bar", "instances")))
+        return command(recipe=Recipe(preset, config_file, {**facts, **settings}), **others)
+
     for option in (instances, data_bar, pixel_size, settings, config_file, preset):
-        command = option(command)
-    return command
+        bundled = option(bundled)
+    return bundled
 
 
 def about_images(pixel_size: float | None, data_bar: int | None, instances: bool = False) -> dict[str, Any]:
@@ -92,6 +127,13 @@ def about_images(pixel_size: float | None, data_bar: int | None, instances: bool
         "data.data_bar": data_bar,
         "data.instances": instances or None,
     }
+
+
+def check_scoring(settings: dict[str, Any]) -> None:
+    """Refuse settings that are the model's: scoring cannot change them."""
+    for name in settings:
+        if not name.startswith("evaluation.") and name != "data.group_pattern":
+            raise click.UsageError(f"{name} cannot be set here, only evaluation.* and data.group_pattern")
 
 
 def resolve(config_file: Path | None, settings: dict[str, Any], preset: str | None = None) -> "Config":

@@ -1,7 +1,6 @@
 """``cryoseg-tf plan``"""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -20,26 +19,13 @@ from . import options
 )
 @options.threads
 def command(
-    data: Path,
-    preset: str | None,
-    config_file: Path | None,
-    settings: dict[str, Any],
-    pixel_size: float | None,
-    data_bar: int | None,
-    instances: bool,
-    minutes: float | None,
-    preview: Path | None,
-    threads: int | None,
+    data: Path, recipe: options.Recipe, minutes: float | None, preview: Path | None, threads: int | None
 ) -> None:
     """Say what fit would choose for the micrographs in DATA, and why; nothing is trained."""
     from . import reporter
 
-    asked = {**options.about_images(pixel_size, data_bar, instances), **settings}
-    config = options.resolve(config_file, asked, preset)
+    config = recipe.config()
     reporter.start(threads)
-    from cryoseg_tf.training.fit import check_names
-
-    check_names(config)
     from cryoseg_tf.training import propose
 
     from .fit import divide

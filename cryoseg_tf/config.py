@@ -5,15 +5,18 @@ before and after the network. Both are written to the run folder.
 """
 
 import difflib
+import functools
 from collections.abc import Mapping
-from operator import attrgetter
+from operator import attrgetter, getitem
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from .errors import ConfigError
+from .expressions import describe, read_yaml
 from .settings import (
     IGNORE,
     AugmentationConfig,
@@ -62,9 +65,22 @@ class Config(Branch):
 
     @model_validator(mode="after")
     def _weight_each_class(self) -> Self:
-        weights, classes = self.training.class_weights, self.data.classes
-        if isinstance(weights, tuple) and len(weights) != len(classes):
-            raise ValueError(f"training.class_weights holds {len(weights)} numbers for {len(classes)} classes")
+        weights, names = self.training.class_weights, self.data.classes
+        if isinstance(weights, tuple) and len(weights) != len(names):
+            raise ValueError(
+                f"training.class_weights holds {len(weights)} numbers for {len(names)} classes: "
+                f"it must hold one for each of {', '.join(names)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_used(self) -> Self:
+        weights, loss = self.training.class_weights, self.training.loss
+        if isinstance(weights, tuple) and len(set(weights)) > 1 and not self.training.weighs_classes:
+            raise ValueError(
+                f"training.class_weights is {','.join(f'{weight:g}' for weight in weights)}, but training.loss is "
+                f"{loss!r}, which weighs no class: add weighted_bce to it, as dice + 0.5*weighted_bce"
+            )
         return self
 
     @classmethod
@@ -78,7 +94,8 @@ class Config(Branch):
             return cls.model_validate(tree)
         except ValidationError as error:
             where = f"{source}: " if source else ""
-            raise ConfigError("\n".join(where + _problem(dict(e)) for e in error.errors())) from None
+            problems = dict.fromkeys(_problem(dict(e), tree) for e in error.errors())  # a union has several of one
+            raise ConfigError("\n".join(where + problem for problem in problems)) from None
 
     @classmethod
     def preset(cls, name: str) -> "Config":
@@ -96,7 +113,7 @@ class Config(Branch):
     def load(cls, path: Path, base: "Config | None" = None) -> "Config":
         """Read a YAML file, such as the ``config.yaml`` of a run; what it leaves out is as in ``base``."""
         try:
-            tree = yaml.safe_load(Path(path).read_text("utf-8"))
+            tree = read_yaml(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
         tree = {} if tree is None else tree  # an empty file
@@ -110,14 +127,14 @@ class Config(Branch):
 
     def differences(self, other: "Config") -> list[str]:
         """Return the dotted names of the settings that differ."""
-        return [name for name in _names(Config) if attrgetter(name)(self) != attrgetter(name)(other)]
+        return [name for name in _fields(Config) if attrgetter(name)(self) != attrgetter(name)(other)]
 
     def replace(self, settings: Mapping[str, Any]) -> "Config":
         """Return a copy with dotted settings changed, as ``{"training.epochs": 50}``.
 
         What was not set before and is not set now still counts as not set (``model_fields_set``).
         """
-        known = _names(Config)
+        known = _fields(Config)
         tree = self.model_dump(exclude_unset=True)
         for name, value in settings.items():
             if name not in known:
@@ -163,15 +180,16 @@ def channels(classes: tuple[str, ...]) -> int:
     return 1 if len(classes) == 2 else len(classes)
 
 
-def _names(branch: type[BaseModel], prefix: str = "") -> list[str]:
-    names = []
+def _fields(branch: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Return all settings of a branch by their dotted names."""
+    fields: dict[str, FieldInfo] = {}
     for name, field in branch.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            names += _names(kind, f"{prefix}{name}.")
+            fields |= _fields(kind, f"{prefix}{name}.")
         else:
-            names.append(prefix + name)
-    return names
+            fields[prefix + name] = field
+    return fields
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -181,15 +199,33 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(name: str) -> str:
-    known = _names(Config)
+    known = list(_fields(Config))
     leaf = name.rpartition(".")[2]
     close = difflib.get_close_matches(name, known, 1) or [n for n in known if n.rpartition(".")[2] == leaf]
     return f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def _problem(error: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return _unknown(name)
-    text = str(error["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be")
-    return f"{name} is {error['input']!r}: {text}" if name else text
+def _misplaced(name: str) -> str:
+    """Say of a key in a tree that is unknown where else it is known."""
+    known = list(_fields(Config))
+    branches = {n.rpartition(".")[0] for n in known} - {""}
+    places = [place.rpartition(".") for place in (*known, *sorted(branches))]
+    leaf = name.rpartition(".")[2]
+    homes = [f"under {branch}:" if branch else "at the top" for branch, _, last in places if last == leaf]
+    return f"{name} is not a setting: {leaf} belongs {' or '.join(homes)}" if homes else _unknown(name)
+
+
+def _problem(error: dict[str, Any], tree: Any) -> str:
+    """Say what is wrong with a tree of settings, and what would be right."""
+    fields, place, text = _fields(Config), [str(part) for part in error["loc"]], str(error["msg"])
+    if error["type"] in ("extra_forbidden", "invalid_key"):
+        return _misplaced(".".join(place))
+    own = text.removeprefix("Value error, ") if error["type"] == "value_error" else ""
+    # the place may go on into a list, or a choice of types
+    name = next((".".join(place[:end]) for end in range(len(place), 0, -1) if ".".join(place[:end]) in fields), None)
+    if name:
+        value = functools.reduce(getitem, name.split("."), tree)
+        return f"{name} is {value!r}: {own or f'it must be {describe(fields[name])}'}"
+    branch = ".".join(place)
+    example = next(setting for setting in fields if setting.startswith(branch) and "." in setting)
+    return own or f"{branch or 'this'} is {error['input']!r}: it must hold settings, as {example}"

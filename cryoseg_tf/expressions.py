@@ -1,16 +1,24 @@
-"""Settings that name a thing and its options: ``sgd(momentum=0.9)``, or a sum of things: ``dice + 0.5*bce``.
+"""How settings are written.
 
-They are read as Python's syntax tree and never evaluated.
+Some name a thing and its options, ``sgd(momentum=0.9)``, or a sum of things, ``dice + 0.5*bce``: they are
+read as Python's syntax tree and never evaluated. All of them stand in YAML, or in a shell without quotes.
 """
 
 import ast
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Mapping
+from types import NoneType
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import yaml
+from pydantic.fields import FieldInfo
 
 from .errors import ConfigError
 
 LIKE_TERM, LIKE_SUM = "name, or name(option=value)", "a sum as dice + 0.5*tversky(alpha=0.3, beta=0.7)"
+
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+BOUNDS = {"gt": "above", "ge": "of at least", "lt": "below", "le": "at most"}
 
 
 class Term(NamedTuple):
@@ -67,6 +75,52 @@ def call(setting: str, term: Term, known: Mapping[str, Callable[..., Any]], *giv
         return function(*given, **term.options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{setting}: {term.name}: {error}") from None
+
+
+def read_plain(value: Any, kind: Any) -> Any:
+    """Return the null or the list that a text stands for where a setting of this type may be one.
+
+    ``none`` is null and ``1,4`` is a list: neither needs quotes in a shell. All else stays as it is.
+    """
+    kinds = (kind, *get_args(kind))
+    if value == "none" and NoneType in kinds:
+        return None
+    if isinstance(value, str) and "," in value and any(get_origin(part) is tuple for part in kinds):
+        return [part.strip() for part in value.split(",")]
+    return value
+
+
+def describe(field: FieldInfo) -> str:
+    """Return in words what a setting may be: its description, else its type and bounds."""
+    if field.description:
+        return field.description
+    kinds = get_args(field.annotation) or (field.annotation,)
+    if get_origin(field.annotation) is Literal:
+        return " or ".join(", ".join(map(str, part)) for part in (kinds[:-1], kinds[-1:]) if part)
+    limits = {name: getattr(part, name) for part in field.metadata for name in BOUNDS if hasattr(part, name)}
+    bounds = " and".join(f" {BOUNDS[name]} {limit:.10g}" for name, limit in limits.items())
+    if limits.keys() == {"ge", "le"}:
+        bounds = f" between {limits['ge']:.10g} and {limits['le']:.10g}"
+    words = ", or ".join(KINDS[kind] for kind in kinds if kind is not NoneType) + bounds
+    return f"{words}, or none" if NoneType in kinds else words
+
+
+def read_yaml(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: If it is none, or sets a key twice, of which YAML would keep the last.
+    """
+    return yaml.load(text, _EachKeyOnce)
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for before, key in enumerate(keys):
+            if key.value in {other.value for other in keys[:before]}:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1} sets {key.value} once more: leave one of them")
+        return super().construct_mapping(node, deep)
 
 
 def _tree(text: str, wanted: str) -> ast.expr:

@@ -6,24 +6,39 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
-from .expressions import read_sum, read_term
+from .expressions import read_plain, read_sum, read_term
 
 IGNORE = 255
 """The value of unannotated pixels inside the package, whatever ``data.ignore`` is in the files."""
 
+PERCENTILES = "two rising numbers between 0 and 100, in tenths, as 1,99.8"
+
 
 class Branch(BaseModel):
-    """A frozen part of the tree; unknown keys are refused."""
+    """A frozen part of the tree; unknown keys are refused.
+
+    What a setting may be is told by its type and bounds, or else by its description.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, tree: Any) -> Any:
+        if not isinstance(tree, dict):
+            return tree
+        kinds = {name: field.annotation for name, field in cls.model_fields.items()}
+        return {name: read_plain(value, kinds.get(name)) for name, value in tree.items()}
 
 
 class DataConfig(Branch):
     """What the images and masks mean, and how patches are taken from them."""
 
-    classes: tuple[str, ...] = Field(("background", "cell"), min_length=2, max_length=254)
+    classes: tuple[str, ...] = Field(
+        ("background", "cell"), min_length=2, max_length=254, description="2 to 254 different names, as background,cell"
+    )
     ignore: int | None = Field(None, ge=0, le=255)
     instances: bool = False
     group_pattern: str | None = None
@@ -32,8 +47,8 @@ class DataConfig(Branch):
     factor: float | None = Field(None, ge=1 / 64, le=4)
     image_pixel_size: float | None = Field(None, ge=1e-3, le=1e6)
     data_bar: int | None = Field(None, ge=0)
-    shape: tuple[int, int] = (512, 512)
-    percentiles: tuple[float, float] = (1.0, 99.8)
+    shape: tuple[PositiveInt, PositiveInt] = Field((512, 512), description="height and width in pixels, as 512,512")
+    percentiles: tuple[float, float] = Field((1.0, 99.8), description=PERCENTILES)
     patch: int | None = Field(None, ge=2)
     patches_per_image: int = Field(10, ge=1)
     foreground_patches: float = Field(0.5, ge=0, le=1)
@@ -61,6 +76,17 @@ class DataConfig(Branch):
         return pattern
 
     @model_validator(mode="after")
+    def _ignore_is_no_class(self) -> Self:
+        # of numbered objects only the background has a number of its own
+        taken = self.classes[:1] if self.instances else self.classes
+        if self.ignore is not None and self.ignore < len(taken):
+            raise ValueError(
+                f"data.ignore is {self.ignore}: in masks that is the class {taken[self.ignore]}; "
+                "it must be a value that no class has, as 255"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _factor_is_used(self) -> Self:
         if self.factor is not None and self.scale in ("none", "shape"):
             raise ValueError(
@@ -77,20 +103,13 @@ class DataConfig(Branch):
             )
         return self
 
-    @field_validator("shape")
-    @classmethod
-    def _positive(cls, shape: tuple[int, int]) -> tuple[int, int]:
-        if min(shape) < 1:
-            raise ValueError("both sides must be at least 1")
-        return shape
-
     @field_validator("percentiles")
     @classmethod
     def _percentiles(cls, bounds: tuple[float, float]) -> tuple[float, float]:
         low, high = bounds
         if not 0 < low < high < 100 or any(abs(p * 10 - round(p * 10)) > 1e-6 for p in bounds):
             # tenths keep the rank an exact integer in every runtime
-            raise ValueError("it must be two rising numbers between 0 and 100, in tenths, as 1, 99.8")
+            raise ValueError(f"it must be {PERCENTILES}")
         return bounds
 
 
@@ -119,6 +138,12 @@ class ModelConfig(Branch):
         if size % 2 == 0:
             raise ValueError("it must be odd, so that the kernel has a centre")
         return size
+
+    @model_validator(mode="after")
+    def _dropout_drops(self) -> Self:
+        if self.spatial_dropout and not self.dropout:
+            raise ValueError("model.spatial_dropout is true, but model.dropout is 0: set that too, as 0.2")
+        return self
 
     @property
     def stride(self) -> int:
@@ -162,11 +187,17 @@ class AugmentationConfig(Branch):
     coarser_scan: Share = 0.25
 
 
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""Of a class, in the loss."""
+
+
 class TrainingConfig(Branch):
     """How the network is trained."""
 
     loss: str = "dice + 0.5*weighted_bce"
-    class_weights: Literal["auto", "none"] | tuple[float, ...] = "auto"
+    class_weights: Literal["auto", "none"] | tuple[Weight, ...] = Field(
+        "auto", description="auto, none, or a positive number for each class, as 1,4"
+    )
     optimizer: str = "adamw"
     learning_rate: float = Field(1e-2, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(1e-4, ge=0, allow_inf_nan=False)
@@ -193,15 +224,27 @@ class TrainingConfig(Branch):
         read_term(text)
         return text
 
-    @field_validator("class_weights")
-    @classmethod
-    def _weights(cls, weights: Any) -> Any:
-        if isinstance(weights, tuple) and not (weights and all(0 < w < float("inf") for w in weights)):
-            raise ValueError("each class needs a weight above 0")
-        return weights
+    @property
+    def weighs_classes(self) -> bool:
+        """Whether the loss uses ``class_weights``."""
+        return any(term.name == "weighted_bce" for term in read_sum(self.loss))
 
 
 class EvaluationConfig(Branch):
-    """How scores are summarised."""
+    """How masks are scored, and how scores are summarised.
+
+    Attributes:
+        resamples: How often images, or groups of them, are drawn anew for an interval.
+        boundary_px: Outlines that lie within so many pixels of each other agree.
+        boundary_nm: The same in nm; it takes the place of ``boundary_px`` where the pixel size is known.
+        connectivity: Whether pixels that share a corner alone (8) touch, or only those that share a side (4).
+        minimum_area: In pixels. What is smaller is no object, and no false one.
+        separate: Whether touching cells are divided, in truth and prediction alike.
+    """
 
     resamples: int = Field(5000, ge=100)
+    boundary_px: float = Field(2.0, gt=0, le=100)
+    boundary_nm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    connectivity: Literal[4, 8] = 8
+    minimum_area: int = Field(16, ge=1)
+    separate: Literal["none", "watershed"] = "none"

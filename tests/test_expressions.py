@@ -1,7 +1,11 @@
+from typing import Annotated, Literal
+
 import pytest
+import yaml
+from pydantic import BaseModel, Field
 
 from cryoseg_tf.errors import ConfigError
-from cryoseg_tf.expressions import Term, call, read_sum, read_term
+from cryoseg_tf.expressions import Term, call, describe, read_plain, read_sum, read_term, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -125,3 +129,59 @@ def test_call_refuses(text, message):
 def test_an_option_without_default_is_asked_for():
     with pytest.raises(ConfigError, match=r"a\.b: power: .*'exponent'"):
         call("a.b", read_term("power"), {"power": lambda x, exponent: x**exponent}, 5)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("1,4", tuple[float, ...], ["1", "4"]),
+        ("1, 4", tuple[float, float] | None, ["1", "4"]),
+        ("1,4", Literal["auto"] | tuple[float, ...], ["1", "4"]),
+        ("auto", Literal["auto"] | tuple[float, ...], "auto"),
+        ("a,b", str, "a,b"),
+        ("none", int | None, None),
+        ("none", str, "none"),
+        ("none", Literal["none", "auto"], "none"),
+        ([1, 4], tuple[float, ...], [1, 4]),
+    ],
+)
+def test_plain_text_means_what_the_setting_may_be(value, kind, expected):
+    assert read_plain(value, kind) == expected
+
+
+class Settings(BaseModel):
+    whole: int = Field(1, ge=1)
+    share: float = Field(0.5, gt=0, lt=1)
+    part: Annotated[float, Field(ge=0, le=1)] = 0
+    upto: float | None = Field(None, le=1e6)
+    switch: bool = True
+    kind: Literal["a", "b", "c"] = "a"
+    only: Literal[4] = 4
+    pair: tuple[int, int] = Field((1, 2), description="two numbers, as 1,2")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("whole", "a whole number of at least 1"),
+        ("share", "a number above 0 and below 1"),
+        ("part", "a number between 0 and 1"),
+        ("upto", "a number at most 1000000, or none"),
+        ("switch", "true or false"),
+        ("kind", "a, b or c"),
+        ("only", "4"),
+        ("pair", "two numbers, as 1,2"),
+    ],
+)
+def test_what_a_setting_may_be_in_words(name, words):
+    assert describe(Settings.model_fields[name]) == words
+
+
+def test_yaml_with_each_key_once():
+    assert read_yaml("a: {b: 1}\nc: {b: [2, 3]}\n") == {"a": {"b": 1}, "c": {"b": [2, 3]}}
+    assert read_yaml("base: &it {b: 1, c: 2}\nmore: {<<: *it, b: 3}\n")["more"] == {"b": 3, "c": 2}
+
+
+def test_yaml_with_a_key_twice_is_refused():
+    with pytest.raises(yaml.YAMLError, match="line 3 sets b once more"):
+        read_yaml("a:\n  b: 1\n  b: 1\n")

@@ -107,5 +107,7 @@ def _unexpected(path: Path, values: Pixels, classes: Sequence[str], ignore: int 
         labels = " If it numbers the objects, pass --instances." if len(classes) == 2 else ""
         return f"{text}; was it saved with anti-aliasing or as JPEG?{labels}"
     rule = f"0 to {len(classes) - 1} for {', '.join(classes)}"
-    hint = "" if ignore is not None else "; unannotated pixels are named by data.ignore"
-    return f"{text}, {rule}{hint}"
+    last = values[-1]
+    if ignore is None and len(classes) <= last <= 255 and last == int(last):
+        return f"{text}, {rule}; if {last:g} means not annotated, pass --set data.ignore={last:g}"
+    return f"{text}, {rule}"

@@ -83,10 +83,3 @@ def training_model(network: keras.Model, config: ModelConfig, seed: int = 0) -> 
         for level in range(1, min(COARSEST, config.depth - 1) + 1)
     ]
     return DeeplySupervised(network.input, [network.output, *heads], name=f"supervised_{network.name}")
-
-
-def inference_network(model: keras.Model) -> keras.Model:
-    """Return the network inside a ``training_model``; it shares its weights."""
-    if not isinstance(model, DeeplySupervised):
-        return model
-    return keras.Model(model.input, model.outputs[0], name=model.name.removeprefix("supervised_"))

@@ -157,7 +157,8 @@ def _class_weights(config: Config, shares: Sequence[float]) -> tuple[float, ...]
     stated = config.training.class_weights
     if isinstance(stated, tuple):
         return stated
-    if stated == "none" or len(shares) == 2:  # two are told apart by the calibrated threshold
+    # two are told apart by the calibrated threshold
+    if stated == "none" or len(shares) == 2 or not config.training.weighs_classes:
         return (1.0,) * len(shares)
     raw = [1 / math.sqrt(share) if share else 0.0 for share in shares]
     mean = sum(raw) / max(sum(weight > 0 for weight in raw), 1)

@@ -48,6 +48,16 @@ SETTINGS = {
 }
 """Options of Keras that are settings of their own here, since every optimizer has them."""
 
+SHARE = ("of at least 0 and below 1", lambda value: 0 <= value < 1)
+POSITIVE = ("above 0", lambda value: 0 < value < math.inf)
+LIMITS: dict[str, tuple[str, Callable[[float], bool]]] = {
+    **dict.fromkeys(("beta_1", "beta_2", "rho", "momentum"), SHARE),
+    **dict.fromkeys(("epsilon", "epsilon_1", "epsilon_2", "clip_threshold"), POSITIVE),
+    "beta_2_decay": ("of at least -1 and below 0", lambda value: -1 <= value < 0),
+    "initial_accumulator_value": ("of at least 0", lambda value: 0 <= value < math.inf),
+}
+"""What the numbers among the options may be; Keras takes most of them as they come, and never learns with some."""
+
 UNDECAYED = ["bias", "gamma", "beta"]
 """Weights that are not pulled towards 0: it would not make the network any simpler."""
 
@@ -84,6 +94,7 @@ def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     return optimizer
 
 
+@functools.lru_cache(maxsize=1)  # the command line asks before it looks for groups, and ``fit`` again
 def check_optimization(config: TrainingConfig) -> None:
     """Try two steps on a single weight: a mistake should show before any image is read.
 
@@ -128,7 +139,20 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
 def _maker(kind: Callable[..., Any], shared: dict[str, Any]) -> Callable[..., Any]:
     """Return the constructor with what is shared filled in, and only the options of its own in its signature."""
-    maker = functools.partial(kind, **shared)
-    own = [option for name, option in inspect.signature(kind).parameters.items() if name not in COMMON]
-    maker.__signature__ = inspect.Signature(own)  # type: ignore[attr-defined]
+    own = {name: option for name, option in inspect.signature(kind).parameters.items() if name not in COMMON}
+
+    def maker(**options: Any) -> Any:
+        for name, value in options.items():
+            _check(name, value, isinstance(own[name].default, bool))
+        return kind(**shared, **options)
+
+    maker.__signature__ = inspect.Signature(list(own.values()))  # type: ignore[attr-defined]
     return maker
+
+
+def _check(name: str, value: Any, switch: bool) -> None:
+    if switch and not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}: it must be true or false")
+    limits, fits = LIMITS.get(name, ("", math.isfinite))
+    if not switch and (isinstance(value, bool) or not isinstance(value, int | float) or not fits(value)):
+        raise ValueError(f"{name} is {value!r}: it must be a number {limits}".rstrip())

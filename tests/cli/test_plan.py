@@ -1,5 +1,6 @@
 """``plan`` says what ``fit`` would choose, and leaves no trace but the preview."""
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -52,6 +53,10 @@ def test_the_preview_shows_patches(cli, data, tmp_path):
         (["--config", "none.yaml"], "none.yaml"),
         (["--minutes", "0"], "--minutes"),
         (["--set", "data.scale=pixel_size"], "pass --pixel-size"),
+        (["--set", "training.loss="], "'training.loss=' has no value"),
+        (["--set", "training.loss=null"], "training.loss names 'none'"),
+        (["--set", "training.class_weights=foo"], "as 1,4"),
+        (["--set", "training.optimizer=adam(beta_1=2)"], "training.optimizer: adam: beta_1 is 2"),
     ],
 )
 def test_wrong_use_is_one_line(cli, data, words, message):
@@ -67,3 +72,44 @@ def test_bad_data_is_one_line(cli, data):
     assert result.exit_code == 2
     assert "no mask for" in result.stderr
     assert cli("plan", data / "none").exit_code == 2
+
+
+def test_null_unsets_a_setting():
+    from cryoseg_tf.cli import options
+
+    command = click.Command("set", params=[], callback=lambda settings: settings)
+    options.settings(command)
+    words = ["--set", "training.patience=null", "--set", "training.ema=~", "--set", "data.ignore=none"]
+    given = command.main(words, standalone_mode=False)
+    config = options.resolve(None, given)
+    assert (config.training.patience, config.training.ema, config.data.ignore) == (None, None, None)
+    assert {"patience", "ema"} <= config.training.model_fields_set
+
+
+def test_a_mistake_is_found_before_an_image_is_read(cli, data):
+    for image in (data / "images").iterdir():
+        image.write_bytes(b"")
+    assert "training.loss names 'nought'" in cli("plan", data, "--set", "training.loss=nought").stderr
+
+
+def test_groups_are_not_spoken_of_where_every_image_is_divided(cli, data):
+    assert "groups unknown" in cli("plan", data, *SMALL).stderr
+    for name in ("images", "masks"):
+        for path in sorted((data / name).iterdir())[1:]:
+            path.unlink()
+    result = cli("plan", data, *SMALL, "--set", "data.split=area")
+    assert result.exit_code == 0, result.stderr
+    assert "each image is divided" in result.stderr
+    assert "groups" not in result.stderr
+
+
+@pytest.mark.parametrize("value", [2, 255])
+def test_an_unknown_mask_value_is_named_with_the_setting_that_ignores_it(cli, data, value):
+    path = data / "masks" / "x01.png"
+    mask = np.asarray(Image.open(path)).copy()
+    mask[:4] = value
+    Image.fromarray(mask).save(path)
+    result = cli("plan", data, *SMALL)
+    assert result.exit_code == 2
+    assert f"if {value} means not annotated, pass --set data.ignore={value}" in " ".join(result.stderr.split())
+    assert cli("plan", data, *SMALL, "--set", f"data.ignore={value}").exit_code == 0

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cryoseg_tf.config import IGNORE
+from cryoseg_tf.config import IGNORE, TrainingConfig
 from cryoseg_tf.errors import ConfigError
 from cryoseg_tf.models.losses import KNOWN, build_loss, signed_distances
 from cryoseg_tf.models.metrics import MeanDice, decide
@@ -136,6 +136,13 @@ def test_absolute_and_squared_error_by_hand():
     np.testing.assert_allclose(loss("mse", *ONE_CHANNEL), [0.2], rtol=1e-6)
     np.testing.assert_allclose(loss("mae", *THREE_CHANNELS), [(0.4 + 1.2) / 6], rtol=1e-6)
     np.testing.assert_allclose(loss("mse", *THREE_CHANNELS), [(0.06 + 0.62) / 6], rtol=1e-6)
+
+
+@every_loss
+def test_the_settings_know_which_losses_weigh_classes(name):
+    pair = some(1)
+    equal, unequal = (loss(name, *pair, given) for given in ((1.0, 1.0), (1.0, 4.0)))
+    assert TrainingConfig(loss=f"mae + {name}").weighs_classes == (equal != unequal).any()
 
 
 def test_class_weights_keep_the_scale():

@@ -1,12 +1,14 @@
 """Each optimizer against its published update, on one weight, and what all of them share."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 from cryoseg_tf.config import Config
 from cryoseg_tf.errors import ConfigError
-from cryoseg_tf.training.optimization import OPTIMIZERS, averaged, build_optimizer, check_optimization
+from cryoseg_tf.training.optimization import COMMON, LIMITS, OPTIMIZERS, averaged, build_optimizer, check_optimization
 from cryoseg_tf.training.schedules import learning_rates
 from cryoseg_tf.training.state import Progress, load_state, save_state
 
@@ -146,14 +148,42 @@ def test_the_gradient_of_all_weights_is_clipped(norm, moved):
         ("adamw(weight_decay=0.1)", "set training.weight_decay"),
         ("adam(clipvalue=1.0)", "set training.clip_norm"),
         ("adam(use_ema=true)", "set training.ema"),
-        ("sgd(momentum=2.0)", "momentum"),
-        ("adam(beta_2=2.0)", "no step can be computed"),
-        ("adam(beta_1='a')", "no step can be computed"),
+        ("sgd(momentum=2.0)", "sgd: momentum is 2.0: it must be a number of at least 0 and below 1$"),
+        ("sgd(momentum=-0.1)", "sgd: momentum is -0.1"),
+        ("adam(beta_1=2)", "adam: beta_1 is 2: it must be a number of at least 0 and below 1$"),
+        ("adamw(beta_2=1)", "adamw: beta_2 is 1: it must be"),
+        ("adam(beta_1='a')", "adam: beta_1 is 'a': it must be a number"),
+        ("adam(beta_1=true)", "adam: beta_1 is True: it must be a number"),
+        ("rmsprop(rho=-1)", "rmsprop: rho is -1: it must be"),
+        ("adam(epsilon=-1e-7)", "adam: epsilon is -1e-07: it must be a number above 0$"),
+        ("adagrad(epsilon=0)", "adagrad: epsilon is 0: it must be a number above 0$"),
+        (
+            "adagrad(initial_accumulator_value=-1)",
+            "initial_accumulator_value is -1: it must be a number of at least 0$",
+        ),
+        ("adafactor(beta_2_decay=0.8)", "beta_2_decay is 0.8: it must be a number of at least -1 and below 0$"),
+        ("adam(amsgrad=1)", "adam: amsgrad is 1: it must be true or false$"),
+        ("adam(beta_1=0.9999999999)", "no step can be computed"),  # 1 in float32
     ],
 )
 def test_what_is_wrong_is_named_before_training(text, message):
     with pytest.raises(ConfigError, match=f"^training.optimizer.*{message}"):
         check_optimization(settings(text))
+
+
+def test_each_number_among_the_options_has_limits_that_hold_its_default():
+    for kind in OPTIMIZERS.values():
+        for name, option in inspect.signature(kind).parameters.items():
+            if name not in COMMON and not isinstance(option.default, bool):
+                _, fits = LIMITS[name]
+                assert fits(option.default)
+
+
+def test_a_mistake_is_found_each_time_it_is_asked_for():
+    for _ in range(2):
+        with pytest.raises(ConfigError):
+            check_optimization(settings("sgd(momentum=2)"))
+        check_optimization(settings())
 
 
 def test_a_wrong_schedule_is_found_too():
