@@ -1,7 +1,7 @@
 """Divide annotated images into those to learn from and those to choose the best epoch by.
 
-With ``data.split`` "images" whole images are held back. With "area" it is a strip of each image,
-across its longer side, at that end where it shows best what the image holds::
+With ``data.split`` "images" whole images are held back. With "area" it is a strip of each image
+along that edge, of the four, where it shows best what the image holds::
 
     |------------ train ------------|-- validation --|      or      |-- validation --|-- train ...
 """
@@ -55,7 +55,7 @@ def split(pairs: Sequence[Pair], config: DataConfig, seed: int = 0, groups: Grou
     share comes as near as they allow. Groups that were found (not stated), and put all images
     together, are not kept: there would be nothing to validate on.
 
-    With "area" every image is divided, whatever its group. Masks are read to choose the end.
+    With "area" every image is divided, whatever its group. Masks are read to choose the edge.
 
     Raises:
         DataError: If there are no pairs, or for "images" fewer than two, or all are of one stated
@@ -97,7 +97,7 @@ def _by_area(pairs: Sequence[Pair], config: DataConfig, seed: int) -> tuple[tupl
     random = np.random.default_rng(seed)
     parts = [_parts(pair, config, random) for pair in pairs]
     log.info(
-        "each image is divided: a strip of %g of its longer side is for validation, the rest for training; "
+        "each image is divided: a strip of %g of a side is for validation, the rest for training; "
         "the validation score says little about other images, and both parts look alike along the cut",
         config.validation,
     )
@@ -107,28 +107,34 @@ def _by_area(pairs: Sequence[Pair], config: DataConfig, seed: int) -> tuple[tupl
 
 def _parts(pair: Pair, config: DataConfig, random: np.random.Generator) -> tuple[Pair, Pair]:
     """Return the part of an image to train on and that to validate on."""
+    from .preprocess import SMALLEST_SIDE  # here: it brings TensorFlow, which most that import this do without
+
     mask = read_annotated(pair, config).mask
-    axis = int(np.argmax(mask.shape))
-    low, high = config.validation, 1 - config.validation
-    ends = [(Area(axis, low, 1.0), Area(axis, 0.0, low)), (Area(axis, 0.0, high), Area(axis, high, 1.0))]
-    for area in ends[0] + ends[1]:
-        _check_length(pair, area, mask, config)
-    # drawn for each image, whether it is needed or not; the earlier of two equals is taken
-    drawn = [ends[i] for i in random.permutation(2)]
+    shortest = {axis: _shortest(mask.shape[axis], config.validation) for axis in (0, 1)}
+    if max(shortest.values()) < SMALLEST_SIDE:
+        raise DataError(
+            f"{pair.image} is {mask.shape[1]}x{mask.shape[0]}: divided by data.validation={config.validation:g}, one "
+            f"part has {max(shortest.values())} pixels along the longer side; it must have at least {SMALLEST_SIDE}: "
+            "change data.validation, or leave the image out"
+        )
+    edges = [e for axis in (0, 1) if shortest[axis] >= SMALLEST_SIDE for e in _edges(axis, config.validation)]
+    # drawn for each image, whether it is needed or not; the first of equals is taken
+    drawn = [edges[i] for i in random.permutation(len(edges))]
     train, validation = min(drawn, key=lambda areas: _flaws(mask, areas, len(config.classes)))
     return replace(pair, part=train), replace(pair, part=validation)
 
 
-def _check_length(pair: Pair, area: Area, mask: Mask, config: DataConfig) -> None:
-    from .preprocess import SMALLEST_SIDE  # here: it brings TensorFlow, which most that import this do without
+def _shortest(length: int, share: float) -> int:
+    """Return the pixels of the shorter part, wherever a side is cut."""
+    return min(round(length * share), length - round(length * share), round(length * (1 - share)))
 
-    length = mask[area.window(mask.shape)].shape[area.axis]
-    if length < SMALLEST_SIDE:
-        raise DataError(
-            f"{pair.image} is {mask.shape[1]}x{mask.shape[0]}: divided by data.validation={config.validation:g}, one "
-            f"part has {length} pixels along the longer side; it must have at least {SMALLEST_SIDE}: change "
-            "data.validation, or leave the image out"
-        )
+
+def _edges(axis: int, share: float) -> list[tuple[Area, Area]]:
+    """Return both ways to hold a strip at the end of a side back: what is left, and the strip."""
+    return [
+        (Area(axis, share, 1.0), Area(axis, 0.0, share)),
+        (Area(axis, 0.0, 1 - share), Area(axis, 1 - share, 1.0)),
+    ]
 
 
 def _flaws(mask: Mask, areas: tuple[Area, Area], classes: int) -> tuple[int, int, float]:
