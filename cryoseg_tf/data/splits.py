@@ -1,7 +1,7 @@
 """Divide annotated images into those to learn from and those to choose the best epoch by.
 
 With ``data.split`` "images" whole images are held back. With "area" it is a strip of each image
-along that edge, of the four, where it shows best what the image holds::
+along that edge, of the four, where it shows best what the image holds; wider where there is little to see::
 
     |------------ train ------------|-- validation --|      or      |-- validation --|-- train ...
 """
@@ -21,6 +21,9 @@ from .groups import Groups
 from .pairs import Area, Pair, read_annotated
 
 log = logging.getLogger(__name__)
+
+WIDER = (1.25, 1.5, 2.0, 2.5)
+"""A strip may be so many times wider than asked for, up to half of the image."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _by_area(pairs: Sequence[Pair], config: DataConfig, seed: int) -> tuple[tupl
     random = np.random.default_rng(seed)
     parts = [_parts(pair, config, random) for pair in pairs]
     log.info(
-        "each image is divided: a strip of %g of a side is for validation, the rest for training; "
+        "each image is divided: a strip of %g of a side, or somewhat more, is for validation, the rest for training; "
         "the validation score says little about other images, and both parts look alike along the cut",
         config.validation,
     )
@@ -120,7 +123,7 @@ def _parts(pair: Pair, config: DataConfig, random: np.random.Generator) -> tuple
     edges = [e for axis in (0, 1) if shortest[axis] >= SMALLEST_SIDE for e in _edges(axis, config.validation)]
     # drawn for each image, whether it is needed or not; the first of equals is taken
     drawn = [edges[i] for i in random.permutation(len(edges))]
-    train, validation = min(drawn, key=lambda areas: _flaws(mask, areas, len(config.classes)))
+    train, validation = min(drawn, key=lambda areas: _flaws(mask, areas, config))
     return replace(pair, part=train), replace(pair, part=validation)
 
 
@@ -130,26 +133,27 @@ def _shortest(length: int, share: float) -> int:
 
 
 def _edges(axis: int, share: float) -> list[tuple[Area, Area]]:
-    """Return both ways to hold a strip at the end of a side back: what is left, and the strip."""
-    return [
-        (Area(axis, share, 1.0), Area(axis, 0.0, share)),
-        (Area(axis, 0.0, 1 - share), Area(axis, 1 - share, 1.0)),
-    ]
+    """Return the ways to hold a strip at an end of a side back: what is left, and the strip."""
+    widths = [share] + [share * wider for wider in WIDER if share * wider <= 0.5]
+    starts = [(Area(axis, width, 1.0), Area(axis, 0.0, width)) for width in widths]
+    return starts + [(Area(axis, 0.0, 1 - width), Area(axis, 1 - width, 1.0)) for width in widths]
 
 
-def _flaws(mask: Mask, areas: tuple[Area, Area], classes: int) -> tuple[int, int, float]:
-    """Return what speaks against training on the one area and validating on the other, the worst first."""
-    learnt, scored = (np.bincount(mask[a.window(mask.shape)].ravel(), minlength=IGNORE + 1)[:classes] for a in areas)
-    return _lacks(learnt), _lacks(scored), float(np.abs(_shares(scored) - _shares(learnt + scored)).sum())
+def _flaws(mask: Mask, areas: tuple[Area, Area], config: DataConfig) -> tuple[int, int, float]:
+    """Return what speaks against training on the one area and validating on the other, the worst first.
+
+    The last is how far the latter is from holding its share of each class.
+    """
+    counts = (np.bincount(mask[a.window(mask.shape)].ravel(), minlength=IGNORE + 1) for a in areas)
+    learnt, scored = (some[: len(config.classes)] for some in counts)
+    held = scored / np.maximum(learnt + scored, 1)
+    far = np.abs(held - config.validation)[learnt + scored > 0].sum()
+    return _lacks(learnt), _lacks(scored), round(float(far), 9)
 
 
 def _lacks(counts: npt.NDArray[np.intp]) -> int:
     """Return 2 for a part without an annotated pixel, 1 for one without foreground, else 0."""
     return int(not counts.any()) + int(not counts[1:].any())
-
-
-def _shares(counts: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
-    return counts / max(counts.sum(), 1)
 
 
 def _members(pairs: Sequence[Pair], groups: Groups | None) -> list[list[int]]:

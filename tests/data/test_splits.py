@@ -166,7 +166,7 @@ def test_the_end_that_shows_best_what_the_image_holds_is_for_validation(tmp_path
 
 def test_of_both_sides_that_one_is_cut_which_shows_more_at_an_end(tmp_path):
     mask = np.zeros((100, 100), np.uint8)
-    mask[30:60, 70:95] = 1  # nothing above and below
+    mask[45:55, 50:] = 1
     pairs = write(tmp_path, [mask, mask.T])
     chosen = [p.part for p in split(pairs, AREA).validation]
     assert chosen == [Area(1, 0.8, 1.0), Area(0, 0.8, 1.0)]
@@ -174,12 +174,18 @@ def test_of_both_sides_that_one_is_cut_which_shows_more_at_an_end(tmp_path):
 
 def test_an_end_without_an_annotated_pixel_is_not_for_validation(tmp_path):
     mask = np.ones((100, 20), np.uint8)
-    mask[20:30] = 0
-    mask[:20] = 255
-    mask[80:] = 0  # only background, but annotated
+    mask[:50] = 255
+    mask[90:] = 0
     config = DataConfig(split="area", ignore=255)
     pairs = write(tmp_path, [mask])
-    assert {split(pairs, config, seed).validation[0].part.start for seed in range(5)} == {0.8}
+    assert {split(pairs, config, seed).validation[0].part.stop for seed in range(5)} == {1.0}
+
+
+def test_a_strip_is_wider_where_an_end_shows_little(tmp_path):
+    pairs = write(tmp_path, [strip(100, (24, 34), (45, 55))])  # no end of a fifth holds any cell
+    for seed in range(5):
+        part = split(pairs, AREA, seed).validation[0].part
+        assert (part.start, part.stop) == pytest.approx((0.0, 0.3))
 
 
 def test_the_seed_decides_between_equal_ends(tmp_path):
