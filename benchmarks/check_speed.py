@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cryoseg_tf.data.phantom import render
+from cryoseg_tf.data.phantom import PhantomOptions, render
 
 CLI = [sys.executable, "-m", "cryoseg_tf.cli.main", "check"]
 SCENES = 20
@@ -23,7 +23,8 @@ SCENES = 20
 
 def write_set(root: Path, images: int, side: int) -> None:
     """Write phantoms as PNG; a scene moves round by an odd number of pixels for each image made of it."""
-    scenes = [render(seed, side, bits=8) for seed in range(min(SCENES, images))]
+    windows = [render(seed, PhantomOptions(side, classes=("cell",)), bits=8) for seed in range(min(SCENES, images))]
+    scenes = [(window.image, window.mask) for window in windows]
     for kind in ("images", "masks"):
         (root / kind).mkdir()
     for number in range(images):

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from cryoseg_tf import Config, find_pairs, with_labels, write_phantom
+from cryoseg_tf import Config, PhantomOptions, find_pairs, with_labels, write_phantom
 from cryoseg_tf.data.pairs import Pair, read_annotated
 from cryoseg_tf.io.mask import write_mask
 
@@ -47,7 +47,7 @@ def prepare(name: str, data: Path, out: Path) -> Path | None:
     """Write a set below ``out`` and return its folder; None where ``data`` does not hold it."""
     folder = out / name
     if name == "phantom":
-        write_phantom(folder, images=24, test=8, size=256, pixel_size=200)
+        write_phantom(folder, images=24, test=8, options=PhantomOptions(256, 200, ("cell",)))
         name_classes(folder, CELL)
         return folder
     found = SETS[name]

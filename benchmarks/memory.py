@@ -37,7 +37,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         fit = ["fit", root / "data", "--out", root / "run", "--epochs", "1", "--set", "data.scale=none"]
-        subprocess.run([*CLI, "phantom", root / "data", "--images", "4", "--test", "0", "--size", "256"], check=True)
+        subprocess.run(
+            [*CLI, "phantom", root / "data", "--images", "4", "--test", "0", "--size", "256", "--classes", "cell"],
+            check=True,
+        )
         subprocess.run([*CLI, *fit, "--set", f"model.base_filters={options.base}"], check=True)
         peaks = []
         for side in (1024, options.side):

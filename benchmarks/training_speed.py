@@ -15,7 +15,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from cryoseg_tf import Config, find_pairs, split, use_threads, write_phantom
+from cryoseg_tf import Config, PhantomOptions, find_pairs, split, use_threads, write_phantom
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
         }
     )
     with tempfile.TemporaryDirectory() as folder:
-        write_phantom(Path(folder) / "data", images=12, test=0)
+        write_phantom(Path(folder) / "data", images=12, test=0, options=PhantomOptions(classes=("cell",)))
         pairs = split(find_pairs(Path(folder) / "data", "train"), config.data)
         found = survey(pairs, config)
         config, contract, _ = resolve(config, found)

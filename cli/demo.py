@@ -32,7 +32,8 @@ def command(context: click.Context, out: Path, minutes: float, threads: int | No
     fit = ["--minutes", f"{minutes:g}", *(["--threads", str(threads)] if threads else [])]
     steps: list[tuple[str, float, list[str]]] = [
         ("make a phantom: synthetic micrographs with exact masks", 5,
-         ["phantom", str(data), "--images", "24", "--test", "8", "--size", "256", "--pixel-size", "200"]),
+         ["phantom", str(data), "--images", "24", "--test", "8", "--size", "256", "--pixel-size", "200",
+          "--classes", "cell"]),
         ("check the annotated images", 2, ["check", str(data)]),
         ("train a U-Net", minutes * 60 + 5, ["fit", str(data), "--out", str(run), *fit]),
         ("score it on images that it never saw", 12, ["evaluate", str(run), str(data), "--out", str(report)]),

@@ -14,13 +14,23 @@ from . import options
 @click.option("--size", default=512, show_default=True, type=click.IntRange(min=64), help="Side in pixels.")
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other images.")
 @click.option("--pixel-size", default=100.0, show_default=True, type=options.POSITIVE, metavar="NM", help="In nm.")
-@click.option("--ice", is_flag=True, help="Ice crystals are a class of their own.")
+@click.option(
+    "--classes", default="cell,ice,mesh", show_default=True, metavar="NAMES", help="What to annotate; cell: binary."
+)
+@click.option(
+    "--annotation",
+    default="all",
+    show_default=True,
+    type=click.Choice(["all", "clusters-only"]),
+    help="clusters-only leaves cells that touch no other unmarked.",
+)
 @options.threads
 def command(
-    out: Path, images: int, test: int, size: int, seed: int, pixel_size: float, ice: bool, threads: int | None
+    out: Path, images: int, test: int, seed: int, threads: int | None, classes: str, **drawn: int | float | str
 ) -> None:
-    """Write synthetic annotated micrographs to OUT/train and OUT/test."""
-    from cryoseg_tf.data.phantom import write_phantom
+    """Write synthetic annotated micrographs to OUT/train and OUT/test, each with a table of objects."""
+    from cryoseg_tf.data.phantom import PhantomOptions, write_phantom
 
-    written = write_phantom(out, images, test, size, seed, pixel_size, ice=ice)
+    names = tuple(name.strip() for name in classes.split(","))
+    written = write_phantom(out, images, test, seed, PhantomOptions(classes=names, **drawn))  # type: ignore[arg-type]
     click.echo(f"{len(written)} annotated images are in {out}")

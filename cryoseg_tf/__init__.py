@@ -12,6 +12,7 @@ _HOMES = {
     "Config": "config",
     "CryoSegError": "errors",
     "Micrograph": "io.micrograph",
+    "PhantomOptions": "data.phantom",
     "Run": "run",
     "Segmenter": "segmentation",
     "check": "data.check",

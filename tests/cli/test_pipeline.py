@@ -11,7 +11,12 @@ from scipy import ndimage
 
 def test_from_data_to_export(cli, tmp_path):
     data, run = tmp_path / "data", tmp_path / "run"
-    assert cli("phantom", data, "--images", 6, "--test", 2, "--size", 96, "--pixel-size", 400).exit_code == 0
+    assert (
+        cli(
+            "phantom", data, "--images", 6, "--test", 2, "--size", 96, "--pixel-size", 400, "--classes", "cell"
+        ).exit_code
+        == 0
+    )
     small = ["--set", "model.base_filters=4", "--set", "model.depth=2", "--epochs", 2]
     result = cli("fit", data, "--out", run, *small)
     assert result.exit_code == 0, result.stderr

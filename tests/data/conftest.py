@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cryoseg_tf import write_phantom
+from cryoseg_tf import PhantomOptions, write_phantom
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.check import check
 from cryoseg_tf.data.concerns import Conclusion, conclude
@@ -51,7 +51,7 @@ class Phantoms:
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Phantoms that are drawn once; do not write to them."""
     root = tmp_path_factory.mktemp("phantoms") / "data"
-    write_phantom(root, 6, 2, size=256, pixel_size=200.0)
+    write_phantom(root, 6, 2, options=PhantomOptions(256, 200.0, ("cell",)))
     return root
 
 

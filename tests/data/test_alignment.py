@@ -3,9 +3,15 @@ import pytest
 
 from cryoseg_tf.config import IGNORE
 from cryoseg_tf.data.alignment import better_partners, better_shift, image_layers, mask_layers, reduced
-from cryoseg_tf.data.phantom import render
+from cryoseg_tf.data.phantom import PhantomOptions, render
 
-PAIRS = [render(seed, 256, 200.0) for seed in range(6)]
+
+def drawn(seed, size, pixel_size):
+    window = render(seed, PhantomOptions(size, pixel_size, ("cell",)))
+    return window.image, window.mask
+
+
+PAIRS = [drawn(seed, 256, 200.0) for seed in range(6)]
 
 
 def moved(mask, down, right):
@@ -32,7 +38,7 @@ def test_a_moved_mask_is_sent_back(step, invert):
 
 
 def test_shifts_are_in_pixels_of_the_full_image():
-    image, mask = render(2, 1024, 50.0)
+    image, mask = drawn(2, 1024, 50.0)
     assert reduced(image.shape) == (512, 512)
     shift = better_shift(image_layers(image), mask_layers(moved(mask, 0, 20)), mask.shape)
     assert (shift.down, shift.right) == pytest.approx((0, -20), abs=2)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cryoseg_tf.data.phantom import render
+from cryoseg_tf.data.phantom import PhantomOptions, render
 from cryoseg_tf.data.similar import clusters, digest, near_duplicates, signature
 
-IMAGES = [render(seed, 512)[0] for seed in range(4)]
+IMAGES = [render(seed).image for seed in range(4)]
 
 
 def jpeg(pixels):
@@ -35,7 +35,7 @@ def test_copies_are_found_and_nothing_else(name):
 
 
 def test_other_crops_of_one_field_are_not_copies():
-    pixels = render(9, 1024)[0]
+    pixels = render(9, PhantomOptions(1024)).image
     crops = [pixels[y : y + 512, x : x + 512] for y in (0, 512) for x in (0, 512)]
     assert near_duplicates(np.stack([signature(p) for p in crops])) == []
 

@@ -93,10 +93,10 @@ def test_each_image_of_a_batch_has_its_own_status(answer):
 
 
 def test_pixel_size_is_honoured(tmp_path, tiny):
-    from cryoseg_tf import Config, find_pairs, fit, read_micrograph, split, write_phantom
+    from cryoseg_tf import Config, PhantomOptions, find_pairs, fit, read_micrograph, split, write_phantom
     from cryoseg_tf.exports.verify import differing_pixels
 
-    write_phantom(tmp_path / "data", images=4, test=0, size=160, pixel_size=300.0)
+    write_phantom(tmp_path / "data", images=4, test=0, options=PhantomOptions(160, 300.0, ("cell",)))
     pairs = find_pairs(tmp_path / "data")
     config = Config().replace({**tiny, "data.pixel_size": 450.0})
     fit(config, split(pairs, config.data), tmp_path / "run")

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from cryoseg_tf.data.phantom import render
+from cryoseg_tf.data.phantom import PhantomOptions, render
 from cryoseg_tf.io.data_bar import find_data_bar
 
 LOOKS = {"black": (0, 255), "white": (255, 0), "gray": (128, 255), "boxed": (0, 255), "dim": (40, 220)}
-IMAGE = render(3, 512, bits=8)[0]
+IMAGE = render(3, bits=8).image
 
 
 def bar(height, look, width=512):
@@ -42,7 +42,7 @@ def test_a_bar_is_found_in_a_jpeg(look):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_plain_images_have_none(seed):
-    image = render(seed, 256, bits=8)[0]
+    image = render(seed, PhantomOptions(256), bits=8).image
     for other in (image, image.T, image[::-1], image // 2):
         assert find_data_bar(other) == 0
 

@@ -193,9 +193,9 @@ def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
 
 @pytest.mark.parametrize("scale", ["shape", "pixel_size"])
 def test_other_scales_train(tmp_path, scale, tiny):
-    from cryoseg_tf import Segmenter, read_micrograph, write_phantom
+    from cryoseg_tf import PhantomOptions, Segmenter, read_micrograph, write_phantom
 
-    write_phantom(tmp_path / "data", images=4, test=0, size=128, pixel_size=300.0)
+    write_phantom(tmp_path / "data", images=4, test=0, options=PhantomOptions(128, 300.0, ("cell",)))
     pairs = find_pairs(tmp_path / "data")
     wanted = {"data.scale": scale, "data.shape": [64, 64], "data.pixel_size": 600.0 if scale == "pixel_size" else None}
     config = Config().replace({**tiny, **wanted})

@@ -6,7 +6,7 @@ import tifffile
 from PIL import Image
 
 from cryoseg_tf import Config, Segmenter, find_pairs, fit, read_micrograph, split, with_labels
-from cryoseg_tf.data.phantom import ICE, render
+from cryoseg_tf.data.phantom import ICE, PhantomOptions, render
 from cryoseg_tf.evaluation.scores import pixel_scores
 from cryoseg_tf.io.mask import write_mask
 
@@ -17,7 +17,8 @@ def write_rare(root, count):
     """Write phantoms of 128 px in which ice is rare; return its share of all pixels."""
     shares, seed = [], 0
     while len(shares) < count:
-        image, mask = render((7, seed), 128, 250.0, ice=True)
+        window = render((7, seed), PhantomOptions(128, 250.0, ("cell", "ice")))
+        image, mask = window.image, window.mask
         share, seed = (mask == ICE).mean(), seed + 1
         if SHARE[0] <= share <= SHARE[1]:
             part = root / ("test" if len(shares) % 4 == 0 else "train")

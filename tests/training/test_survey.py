@@ -4,7 +4,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageDraw
 
-from cryoseg_tf import Config, find_pairs, split, write_phantom
+from cryoseg_tf import Config, PhantomOptions, find_pairs, split, write_phantom
 from cryoseg_tf.errors import DataError
 from cryoseg_tf.training.choices import resolve
 from cryoseg_tf.training.survey import survey
@@ -18,7 +18,7 @@ def test_a_class_that_no_mask_holds_is_said(tmp_path, data, caplog):
 
 @pytest.mark.parametrize("scale", ["auto", "pixel_size", "none"])
 def test_images_without_a_pixel_size_among_others_are_named(tmp_path, scale, caplog):
-    write_phantom(tmp_path / "data", images=3, test=0, size=64, pixel_size=300.0)
+    write_phantom(tmp_path / "data", images=3, test=0, options=PhantomOptions(64, 300.0, ("cell",)))
     image = tmp_path / "data/train/images/phantom_001.tif"
     tifffile.imwrite(image, tifffile.imread(image))
     config = Config().replace({"data.scale": scale})
@@ -32,7 +32,7 @@ def test_images_without_a_pixel_size_among_others_are_named(tmp_path, scale, cap
 
 
 def test_an_image_that_nearly_vanishes_at_the_networks_scale_is_named(tmp_path):
-    write_phantom(tmp_path / "data", images=4, test=0, size=64, pixel_size=300.0)
+    write_phantom(tmp_path / "data", images=4, test=0, options=PhantomOptions(64, 300.0, ("cell",)))
     image = tmp_path / "data/train/images/phantom_001.tif"
     tifffile.imwrite(image, tifffile.imread(image), imagej=True, resolution=(1e4, 1e4), metadata={"unit": "um"})
     pairs = split(find_pairs(tmp_path / "data"), Config().data)
@@ -41,7 +41,7 @@ def test_an_image_that_nearly_vanishes_at_the_networks_scale_is_named(tmp_path):
 
 
 def test_a_data_bar_is_warned_of(tmp_path, caplog):
-    write_phantom(tmp_path / "data", images=3, test=0, size=128, pixel_size=300.0)
+    write_phantom(tmp_path / "data", images=3, test=0, options=PhantomOptions(128, 300.0, ("cell",)))
     image = tmp_path / "data/train/images/phantom_000.tif"
     pixels = Image.fromarray((tifffile.imread(image) // 257).astype("uint8"))
     draw = ImageDraw.Draw(pixels)
