@@ -29,12 +29,12 @@ import numpy as np
 import yaml
 from datasets import SETS, annotated, classes_of, prepare
 from quality_table import Record, mean_dice, print_ratios, print_table
-from scipy import ndimage
 
 from cryoseg_tf import Config, CryoSegError
+from cryoseg_tf.config import EvaluationConfig
 
-OBJECT = 16
-"""Pixels; what is smaller is a stroke of the pen."""
+OBJECTS = EvaluationConfig(minimum_area=16, connectivity=8)
+"""Named, lest a change of the defaults changes what is compared; under 16 pixels is a stroke of the pen."""
 
 KEY = ("set", "method", "seed", "minutes", "epochs", "base")
 COMPETITORS = {"torch_thesis": ("thesis_torch", "torch"), "forest": ("forest", "sklearn")}
@@ -177,24 +177,15 @@ def package(folder: Path, place: Path, task: Record) -> tuple[dict[str, np.ndarr
 
 def scored(truth: np.ndarray, found: np.ndarray, classes: int) -> Record:
     """Return for each foreground class the Dice (None for 0/0), the objects found, and the objects there are."""
-    from cryoseg_tf.evaluation.scores import pixel_scores
+    from cryoseg_tf.evaluation import object_scores, pixel_scores
 
     values = [pixel_scores(truth, found, index).dice for index in range(1, classes)]
-    counts = [objects(truth == index, found == index) for index in range(1, classes)]
+    objects = [object_scores(truth, found, index, OBJECTS) for index in range(1, classes)]
     return {
         "dice": [None if np.isnan(value) else value for value in values],
-        "found": [count[0] for count in counts],
-        "objects": [count[1] for count in counts],
+        "found": [scores.found for scores in objects],
+        "objects": [len(scores.truth) for scores in objects],
     }
-
-
-def objects(truth: np.ndarray, found: np.ndarray) -> tuple[int, int]:
-    """Return how many objects were found, and how many there are."""
-    labels, count = ndimage.label(truth, np.ones((3, 3)))
-    sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    hits = np.bincount(labels[found], minlength=count + 1)[1:]
-    large = sizes >= OBJECT
-    return int((large & (2 * hits >= sizes)).sum()), int(large.sum())
 
 
 def records(out: Path) -> list[Record]:

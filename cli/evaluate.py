@@ -1,18 +1,24 @@
 """``cryoseg-tf evaluate``"""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
 
+if TYPE_CHECKING:
+    from cryoseg_tf.config import DataConfig
+    from cryoseg_tf.data import Pair
+
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", type=options.DATA)
-@options.output(help="The folder for report.html, scores.csv and summary.json.")
+@options.output(help="The folder for report.html, summary.json, scores.csv and objects.csv.")
+@options.scoring
 @options.pixel_size
 @options.data_bar
 @options.instances
@@ -22,6 +28,7 @@ def command(
     run: Path,
     data: Path,
     out: Path,
+    settings: dict[str, Any],
     pixel_size: float | None,
     data_bar: int | None,
     instances: bool,
@@ -35,16 +42,18 @@ def command(
 
     folder = Run(run)
     # what was said of the images to train on need not hold for these
-    config = folder.config.replace({"data.image_pixel_size": pixel_size, "data.data_bar": data_bar})
-    config = config.replace({"data.instances": True} if instances else {})
+    facts: dict[str, Any] = {"data.image_pixel_size": pixel_size, "data.data_bar": data_bar}
+    config = folder.config.replace(facts | ({"data.instances": True} if instances else {}) | settings)
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
     from cryoseg_tf.data.labels import for_scoring
-    from cryoseg_tf.evaluation import evaluate, write_report
+    from cryoseg_tf.evaluation import check_out, evaluate, read_kinds, write_report
     from cryoseg_tf.segmentation import Segmenter
 
     config = for_scoring(config, data)
-    pairs = find_pairs(data, "test")
+    pairs, kinds = find_pairs(data, "test"), read_kinds(data)
+    check_out(out)  # before images are read to find groups: a refusal should not wait for that
+    groups = grouped(data, pairs, config.data)
     with reporter.counted(len(pairs), "scoring") as progress:
         evaluation = evaluate(
             Segmenter.from_run(folder),
@@ -52,20 +61,64 @@ def command(
             config,
             out,
             known=set(folder.environment()["files"].values()),
+            groups=groups,
+            kinds=kinds,
             progress=progress,
         )
     report = write_report(evaluation, folder, out)
-    summary = evaluation.summary()
     if as_json:
-        click.echo(json.dumps(summary, indent=2))
+        click.echo(json.dumps(evaluation.summary(), indent=2))
         return
     if evaluation.seen:
         click.secho(f"warning: the model was trained on {evaluation.seen} of these images", fg="yellow", err=True)
+    for line in lines(evaluation.summary()):
+        click.echo(line)
+    click.echo(f"{len(pairs)} images; the report is {report}")
+
+
+def grouped(data: Path, pairs: "Sequence[Pair]", config: "DataConfig") -> list[str] | None:
+    """Return the group of each image, or None where groups are unknown."""
+    from cryoseg_tf.data import find_groups
+    from cryoseg_tf.errors import DataError
+
+    from . import reporter
+
+    try:
+        groups = find_groups(data, pairs, config)
+    except DataError as error:  # a table or a pattern that was made for the training images
+        reporter.console.print(f"groups unknown: {error}", soft_wrap=True, markup=False, style="yellow")
+        return None
+    return [groups.of[pair.name] for pair in pairs] if groups.known else None
+
+
+def lines(summary: dict[str, Any]) -> Iterator[str]:
+    """Yield what there is to say of an evaluation, as from ``summary.json``."""
     for name, scores in summary["metrics"].items():
-        click.echo(f"{name:9} {interval(scores)}")
+        yield f"{name:11} {interval(scores)}"
     for name, metrics in summary.get("classes", {}).items():
-        click.echo(f"{name}: dice {interval(metrics['dice'])}")
-    click.echo(f"{summary['images']} images; the report is {report}")
+        yield f"{name}: dice {interval(metrics['dice'])}"
+    for name, objects in summary["objects"]["classes"].items():
+        yield f"{name} objects: {of_objects(objects)}"
+        for kind, of_kind in objects["kinds"].items():
+            share = interval({"mean": of_kind["recall"], "ci95": of_kind["ci95"]})
+            yield f"  {kind}: {of_kind['found']} of {of_kind['objects']} found, {share}"
+    yield of_groups(summary["groups"]["count"], summary["images"])
+
+
+def of_objects(objects: dict[str, Any]) -> str:
+    """Write how many objects were found and how many are false, recall beside precision."""
+    recall, precision = interval(objects["recall"]), interval({"mean": objects["precision"], "ci95": [None, None]})
+    counted = f"{objects['found']} of {objects['truth']} found, {objects['false']} false"
+    return f"{counted}; recall {recall}; precision {precision}"
+
+
+def of_groups(count: int | None, images: int) -> str:
+    """Say what the intervals draw."""
+    if count is None:
+        return f"groups: unknown; intervals draw the {images} images as if each were independent: rather too narrow"
+    if count == 1:
+        return f"groups: 1 ({images} images); no interval: one group says nothing of others"
+    return f"groups: {count} ({images} images); intervals draw whole groups"
 
 
 def interval(scores: dict[str, Any]) -> str:

@@ -29,6 +29,14 @@ def _dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
     return settings
 
 
+def _of_scoring(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    settings = _dotted(ctx, param, values)
+    for name in settings:
+        if not name.startswith("evaluation.") and name != "data.group_pattern":
+            raise click.BadParameter(f"{name} cannot be set here, only evaluation.* and data.group_pattern")
+    return settings
+
+
 class _Positive(click.ParamType[float]):
     name = "number"
 
@@ -66,7 +74,7 @@ scoring = click.option(
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_dotted,
+    callback=_of_scoring,
     help="Change how it is scored, e.g. --set evaluation.boundary_nm=200. Repeatable.",
 )
 threads = click.option(
@@ -127,13 +135,6 @@ def about_images(pixel_size: float | None, data_bar: int | None, instances: bool
         "data.data_bar": data_bar,
         "data.instances": instances or None,
     }
-
-
-def check_scoring(settings: dict[str, Any]) -> None:
-    """Refuse settings that are the model's: scoring cannot change them."""
-    for name in settings:
-        if not name.startswith("evaluation.") and name != "data.group_pattern":
-            raise click.UsageError(f"{name} cannot be set here, only evaluation.* and data.group_pattern")
 
 
 def resolve(config_file: Path | None, settings: dict[str, Any], preset: str | None = None) -> "Config":

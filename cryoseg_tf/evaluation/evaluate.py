@@ -4,24 +4,30 @@ Overlays go to disk while it runs; what stays is one small ``Row`` an image.
 """
 
 import json
-import math
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
+import numpy as np
+import numpy.typing as npt
+
+from ..config import IGNORE, Config
 from ..data.pairs import AnnotatedMicrograph, Pair, note_instances, read_annotated
-from ..data.preprocess import Status
+from ..data.preprocess import EMPTY, Status
 from ..errors import ConfigError, DataError
 from ..io import atomic
 from ..segmentation.batch import destinations
 from ..segmentation.segmenter import Segmentation, Segmenter
+from .boundary import boundary_f1
 from .calibration import Calibration
 from .figures import overlay, save_overlay
-from .scores import METRICS, Scores, foreground_scores, pixel_scores
-from .statistics import mean_interval
+from .kinds import points_of
+from .objects import ObjectScores, Point, object_scores
+from .precision_recall import PrecisionRecall
+from .scores import Scores, foreground_scores, pixel_scores
+from .summary import FOREGROUND, summarise
+from .views import save_view
 
 OVERLAYS = "overlays"
 SUMMARY = "summary.json"
@@ -41,8 +47,12 @@ class Row:
         status: What the segmenter found; with some, the mask is empty and scored as such.
         foreground: Scores of all foreground classes as one.
         classes: Scores of each foreground class by name.
+        boundary: F1 of the outlines of each foreground class, and of all as one under ``FOREGROUND``.
+        objects: Scores by objects of each foreground class by name.
+        group: Images of one group, as of one grid, are not independent; None where groups are unknown.
         seen: Whether the model was trained or chosen with this very file.
         overlay: The JPEG with both outlines.
+        view: The PNG with image, truth and prediction as its channels; see ``save_view``.
     """
 
     name: str
@@ -52,8 +62,12 @@ class Row:
     status: Status
     foreground: Scores
     classes: dict[str, Scores]
+    boundary: dict[str, float]
+    objects: dict[str, ObjectScores]
+    group: str | None
     seen: bool
     overlay: Path
+    view: Path
 
 
 @dataclass(frozen=True)
@@ -64,11 +78,14 @@ class Evaluation:
         rows: One for each image, in the order given.
         config: The settings; ``evaluation.resamples`` and ``seed`` fix the intervals.
         calibration: Whether the probabilities can be taken at their word.
+        precision_recall: ``(n, 3)`` rows of threshold, recall and precision of the foreground over all
+            pixels; None where there is no probability or no foreground.
     """
 
     rows: tuple[Row, ...]
     config: Config
     calibration: Calibration
+    precision_recall: npt.NDArray[Any] | None
 
     @property
     def data(self) -> Path:
@@ -83,27 +100,7 @@ class Evaluation:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``summary.json``: means over images with 95 % intervals; null where there is none."""
-        names = self.config.data.classes[1:]
-        content: dict[str, Any] = {
-            "images": len(self.rows),
-            "metrics": self._means(row.foreground for row in self.rows),
-        }
-        if len(names) > 1:
-            content["classes"] = {name: self._means(row.classes[name] for row in self.rows) for name in names}
-        return content | {
-            "seen_in_training": self.seen,
-            "status": dict(Counter(r.status.name.lower() for r in self.rows if r.status != Status.OK)),
-            "resamples": self.config.evaluation.resamples,
-            "calibration": self.calibration.summary(),
-        }
-
-    def _means(self, scores: Iterable[Scores]) -> dict[str, Any]:
-        scores, means = list(scores), {}
-        for metric in METRICS:
-            values = [getattr(s, metric) for s in scores]
-            mean, interval = mean_interval(values, self.config.evaluation.resamples, self.config.seed)
-            means[metric] = {"mean": _or_null(mean), "ci95": [_or_null(bound) for bound in interval]}
-        return means
+        return summarise(self)
 
 
 def evaluate(
@@ -113,6 +110,8 @@ def evaluate(
     out: Path | str,
     *,
     known: Collection[str] = (),
+    groups: Sequence[str] | None = None,
+    kinds: Mapping[str, Sequence[Point]] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Evaluation:
     """Segment and score annotated images, and draw each into ``out/overlays``.
@@ -120,9 +119,11 @@ def evaluate(
     Args:
         segmenter: What segments them.
         pairs: Images with their masks.
-        config: ``data`` says how images and masks are read, ``evaluation`` and ``seed`` how scores are summarised.
+        config: ``data`` says how images and masks are read, ``evaluation`` and ``seed`` how they are scored.
         out: The folder for the report; see ``check_out``.
         known: SHA-256 of the files that the model was trained with, as in ``environment.json``.
+        groups: The group of each image, as from ``find_groups``; None: unknown, each is taken to be its own.
+        kinds: Kinds of objects by image, as from ``read_kinds``.
         progress: Called after each image with how many are done, how many there are, and its name.
 
     Raises:
@@ -131,34 +132,89 @@ def evaluate(
             an image lacks.
         ImageError: If an image or mask cannot be used.
     """
-    if config.data.classes != segmenter.contract.classes:
-        raise ConfigError(
-            f"data.classes is {', '.join(config.data.classes)}, "
-            f"but the model tells apart {', '.join(segmenter.contract.classes)}"
-        )
+    _check_classes(config, segmenter)
     if not pairs:
         raise DataError("there is no annotated image to score")
     out = Path(out)
     check_out(out)
     note_instances(pairs, config.data)
-    targets = destinations([pair.image for pair in pairs], out / OVERLAYS)
-    seen, rows, calibration = frozenset(known), [], Calibration(segmenter.contract)
+    grouped = list(zip(pairs, [None] * len(pairs) if groups is None else groups, strict=True))
+    scoring = _Scoring(segmenter, config, frozenset(known), kinds or {})
+    targets, rows = destinations([pair.image for pair in pairs], out / OVERLAYS), []
     # as a whole beside the old ones: a failure leaves the report that was there as it was
     with atomic.written(out / OVERLAYS) as part:
         part.mkdir()
-        for done, pair in enumerate(pairs, 1):
-            annotated = read_annotated(pair, config.data)
-            segmenter.check(annotated.micrograph)
-            result = segmenter.segment(annotated.micrograph, calibration.takes(annotated.micrograph))
-            calibration.add(annotated.mask, result)
-            file = targets[pair.image].relative_to(out / OVERLAYS).with_suffix(".jpg")
-            save_overlay(overlay(annotated.micrograph.pixels, annotated.mask, result.mask), part / file)
-            trained_on = bool(seen) and atomic.sha256(pair.image) in seen
-            rows.append(_row(pair, annotated, result, config.data.classes, trained_on, out / OVERLAYS / file))
+        for done, (pair, group) in enumerate(grouped, 1):
+            view = targets[pair.image]
+            rows.append(scoring.row(pair, group, view, part / view.relative_to(out / OVERLAYS)))
             if progress:
                 progress(done, len(pairs), pair.name)
         (out / BEGUN).touch()
-    return Evaluation(tuple(rows), config, calibration)
+    return Evaluation(tuple(rows), config, scoring.calibration, scoring.probabilities.curve)
+
+
+class _Scoring:
+    """Segments, scores and draws images one by one, and gathers what is pooled over all of them."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        config: Config,
+        known: frozenset[str],
+        kinds: Mapping[str, Sequence[Point]],
+    ) -> None:
+        self._segmenter = segmenter
+        self._config = config
+        self._known = known
+        self._kinds = kinds
+        self.calibration = Calibration(segmenter.contract)
+        self.probabilities = PrecisionRecall()
+
+    def row(self, pair: Pair, group: str | None, view: Path, drawn: Path) -> Row:
+        """Score an image; its view goes to ``drawn`` for now, and its overlay beside that."""
+        annotated = read_annotated(pair, self._config.data)
+        result = self._segmented(annotated)
+        pixels, truth = annotated.micrograph.pixels, annotated.mask
+        save_overlay(overlay(pixels, truth, result.mask), drawn.with_suffix(".jpg"))
+        save_view(pixels, truth, result.mask, drawn)
+        return Row(
+            name=pair.name,
+            image=pair.image,
+            shape=(truth.shape[0], truth.shape[1]),
+            pixel_size=annotated.micrograph.pixel_size,
+            status=result.status,
+            group=group,
+            seen=bool(self._known) and atomic.sha256(pair.image) in self._known,
+            overlay=view.with_suffix(".jpg"),
+            view=view,
+            **self._scores(annotated, result, points_of(self._kinds, pair.name)),
+        )
+
+    def _segmented(self, annotated: AnnotatedMicrograph) -> Segmentation:
+        micrograph = annotated.micrograph
+        self._segmenter.check(micrograph)
+        result = self._segmenter.segment(micrograph, self.calibration.takes(micrograph))
+        self.calibration.add(annotated.mask, result)
+        if result.probabilities is not None and result.status not in EMPTY:
+            self.probabilities.add(annotated.mask, result.probabilities)
+        return result
+
+    def _scores(self, annotated: AnnotatedMicrograph, result: Segmentation, points: Sequence[Point]) -> dict[str, Any]:
+        truth, found, size = annotated.mask, result.mask, annotated.micrograph.pixel_size
+        settings, names = self._config.evaluation, self._config.data.classes
+        indices = {name: index for index, name in enumerate(names) if index}
+        nm = settings.boundary_nm
+        tolerance = settings.boundary_px if nm is None or size is None else nm / size
+        boundary = {name: boundary_f1(truth, found, index, tolerance) for name, index in indices.items()}
+        together = boundary_f1(truth, found, None, tolerance) if len(indices) > 1 else boundary[names[1]]
+        area = None if size is None else int(np.count_nonzero(truth != IGNORE)) * size**2 / 1e6
+        objects = {name: object_scores(truth, found, index, settings, points) for name, index in indices.items()}
+        return {
+            "foreground": foreground_scores(truth, found),
+            "classes": {name: pixel_scores(truth, found, index) for name, index in indices.items()},
+            "boundary": boundary | {FOREGROUND: together},
+            "objects": {name: replace(scores, area_um2=area) for name, scores in objects.items()},
+        }
 
 
 def check_out(out: Path) -> None:
@@ -176,27 +232,12 @@ def check_out(out: Path) -> None:
         raise DataError(f"{out} exists and holds no report from here: choose another --out")
 
 
-def _row(
-    pair: Pair,
-    annotated: AnnotatedMicrograph,
-    result: Segmentation,
-    classes: Sequence[str],
-    seen: bool,
-    picture: Path,
-) -> Row:
-    truth, found = annotated.mask, result.mask
-    height, width = truth.shape
-    return Row(
-        name=pair.name,
-        image=pair.image,
-        shape=(height, width),
-        pixel_size=annotated.micrograph.pixel_size,
-        status=result.status,
-        foreground=foreground_scores(truth, found),
-        classes={name: pixel_scores(truth, found, index) for index, name in enumerate(classes) if index},
-        seen=seen,
-        overlay=picture,
-    )
+def _check_classes(config: Config, segmenter: Segmenter) -> None:
+    if config.data.classes != segmenter.contract.classes:
+        raise ConfigError(
+            f"data.classes is {', '.join(config.data.classes)}, "
+            f"but the model tells apart {', '.join(segmenter.contract.classes)}"
+        )
 
 
 def _is_summary(path: Path) -> bool:
@@ -205,7 +246,3 @@ def _is_summary(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and {"images", "metrics"} <= content.keys()
-
-
-def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else value

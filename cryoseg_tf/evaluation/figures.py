@@ -1,4 +1,4 @@
-"""Figures for the report: curves and boxes as SVG, outlines on micrographs as JPEG.
+"""Figures for the report: curves, boxes and bars as SVG.
 
 The SVG takes its ink from the page's CSS variables, so that one figure suits light and dark; the
 same numbers always give the same bytes.
@@ -7,7 +7,6 @@ same numbers always give the same bytes.
 import io
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -15,19 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
-from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.stats import binomtest
 
-from ..config import IGNORE
-from ..data.preprocess import nearest
+from .views import overlay as overlay  # noqa: PLC0414  evaluate.py imports them from here
+from .views import save_overlay as save_overlay  # noqa: PLC0414
 
 Array = npt.NDArray[Any]
 
-YELLOW, RED, ORANGE = (255, 225, 25), (235, 40, 40), (255, 140, 0)
-"""Outlines: the truth, the prediction, and where both run along the same pixels."""
-
-SIDE = 1024
-"""Longest side of an overlay in pixels."""
+PER_BIN, BINS = 8, 8
+"""Of sizes: objects in a bin, and bins, more or less."""
 
 INK, LINE = "#1f2933", "#d3dae2"
 BLUE, AMBER = "#2f7fd1", "#d97706"  # readable on white and on near-black, and to colour-blind eyes
@@ -59,7 +54,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
         losses.axhline(0, color=LINE, linewidth=0.8)  # so that the scale begins at 0, with room above
         losses.set(title="Loss", xlabel="epoch")
         # validating on statistics of the first steps may cost a hundred times as much: that would hide the rest
-        usual = [max(row["loss"] for row in history), np.percentile([row["val_loss"] for row in history], 75)]
+        usual = [max(row["loss"] for row in history), np.percentile([row["val_loss"] for row in history], 60)]
         losses.set_ylim(0, 1.15 * max(usual) or None)
         losses.legend()
         dice.plot(epochs, [row["val_dice"] for row in history], color=AMBER, marker=marker)
@@ -126,63 +121,89 @@ def reliability_diagram(curves: Mapping[str, Array]) -> str:
         return _svg(figure)
 
 
-def overlay(pixels: Array, truth: Array, prediction: Array) -> npt.NDArray[np.uint8]:
-    """Draw the outlines of truth (yellow) and prediction (red; orange where both) on a micrograph.
-
-    Outlines run just inside each object. Pixels marked ``IGNORE`` are darkened and hold no prediction.
+def precision_recall(curve: Array, operating: tuple[float, float]) -> str:
+    """Draw precision against recall over all thresholds, and where the masks lie, as SVG.
 
     Args:
-        pixels: ``(height, width)`` gray values of any range; percentiles 1 and 99.8 become black and white.
-        truth: ``(height, width)`` class indices, with ``IGNORE``.
-        prediction: ``(height, width)`` class indices.
-
-    Returns:
-        ``(h, w, 3)`` uint8 RGB, scaled down so that its longer side is at most ``SIDE``.
+        curve: ``(n, 3)`` rows of threshold, recall and precision, as from ``Evaluation.precision_recall``.
+        operating: Recall and precision of the masks; not drawn where either is NaN.
     """
-    gray = _gray(pixels)
-    truth, prediction = nearest(truth, gray.shape), nearest(prediction, gray.shape)
-    ignored = truth == IGNORE
-    gray = np.where(ignored, gray // 2, gray)
-    width = 2 if max(gray.shape) > SIDE // 2 else 1
-    there = _outline(np.where(ignored, 0, truth), width)
-    found = _outline(np.where(ignored, 0, prediction), width)
-    picture = np.repeat(gray[:, :, None], 3, axis=2)
-    picture[there] = YELLOW
-    picture[found] = RED
-    picture[there & found] = ORANGE
-    return picture
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(3.4, 2.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(curve[:, 1], curve[:, 2], color=BLUE)
+        if not np.isnan(operating).any():
+            axes.plot(*operating, "o", color=INK, markersize=6)
+            # towards the middle: beside it the curve, beyond it the edge
+            axes.annotate(
+                f"recall {operating[0]:.3f}, precision {operating[1]:.3f}", operating, xytext=(-9, -4),
+                textcoords="offset points", ha="right" if operating[0] > 0.5 else "left", va="top",
+            )  # fmt: skip
+        axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
+        return _svg(figure)
 
 
-def save_overlay(picture: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write an overlay as JPEG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # full colour resolution: halved, thin outlines turn gray
-    Image.fromarray(picture).save(path, format="JPEG", quality=88, subsampling=0)
+def recall_by_kind(kinds: Mapping[str, Mapping[str, Any]]) -> str:
+    """Draw the share of the objects of each kind that was found, with its interval, as SVG.
+
+    Args:
+        kinds: By name ``objects``, ``found``, ``recall`` and ``ci95``, as in ``summary.json``.
+    """
+    places = range(len(kinds))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 0.75 + 0.36 * len(kinds)), layout="constrained")
+        axes = figure.subplots()
+        axes.barh(places, [kind["recall"] for kind in kinds.values()], height=0.6, color=BLUE, alpha=0.75)
+        for place, kind in enumerate(kinds.values()):
+            low, high = kind["ci95"]
+            if low is not None:
+                axes.plot([low, high], [place, place], color=INK, linewidth=1.2, marker="|", markersize=6)
+            axes.text(1.03, place, f"{kind['found']} of {kind['objects']}", va="center")
+        # names are of anyone's making: a $ in them is no formula
+        axes.set_yticks(places, kinds, parse_math=False)
+        axes.invert_yaxis()
+        axes.set(xlabel="share found", xlim=(0, 1.18), xticks=np.linspace(0, 1, 6))
+        axes.grid(visible=False, axis="y")
+        return _svg(figure)
 
 
-def _gray(pixels: Array) -> npt.NDArray[np.uint8]:
-    step = max(1, max(pixels.shape) // (2 * SIDE))  # whole montages: never a float copy of all of it
-    values = pixels[::step, ::step].astype(np.float64)
-    low, high = np.percentile(values, (1, 99.8))
-    gray: npt.NDArray[np.uint8] = np.clip((values - low) * (255 / max(high - low, 1e-12)), 0, 255).astype(np.uint8)
-    factor = SIDE / max(pixels.shape)
-    if factor >= 1:
-        return gray
-    height, width = (max(1, round(side * factor)) for side in pixels.shape)
-    return np.asarray(Image.fromarray(gray).resize((width, height), Image.Resampling.BOX))
+def recall_by_size(diameters: Array, found: npt.NDArray[np.bool_], unit: str) -> str:
+    """Draw the share of objects that was found against their size, as SVG.
 
+    Bins hold about as many objects each, ``PER_BIN`` at least where there are so many, and stand side by
+    side, as most objects are small. Lines are Wilson's 95 % intervals (Wilson 1927,
+    doi:10.1080/01621459.1927.10502953), which take each object as independent of the others.
 
-def _outline(mask: Array, width: int) -> npt.NDArray[np.bool_]:
-    """Return the pixels of each object within ``width`` of another class; the image's edge is none."""
-    size = 2 * width + 1
-    edges = maximum_filter(mask, size, mode="nearest") != minimum_filter(mask, size, mode="nearest")
-    return np.asarray((mask > 0) & edges, np.bool_)
+    Args:
+        diameters: ``(n,)`` equivalent diameters, at least one.
+        found: ``(n,)`` whether each was found.
+        unit: Of the diameters.
+    """
+    bins = np.array_split(np.argsort(diameters, kind="stable"), int(np.clip(len(diameters) // PER_BIN, 1, BINS)))
+    labels = []
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(7.6, 2.7), layout="constrained")
+        axes = figure.subplots()
+        for place, members in enumerate(bins):
+            count, hits = len(members), int(found[members].sum())
+            axes.bar(place, hits / count, width=0.6, color=BLUE, alpha=0.75)
+            interval = binomtest(hits, count).proportion_ci(method="wilson")
+            axes.plot([place, place], interval, color=INK, linewidth=1.2, marker="_", markersize=6)
+            ends = diameters[members[[0, -1]]]
+            low, high = (np.format_float_positional(end, 3, fractional=False, trim="-") for end in ends)
+            labels.append(f"{low} to {high}\n{hits} of {count}")
+        axes.set_xticks(range(len(bins)), labels)
+        axes.set(xlabel=f"equivalent diameter in {unit}, and how many were found", ylabel="share found", ylim=(0, 1.03))
+        axes.grid(visible=False, axis="x")
+        return _svg(figure)
 
 
 def _svg(figure: Figure) -> str:
     """Return the ``<svg>`` element, for use inside a page."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    figure.savefig(
+        buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     # names of groups repeat between figures of one page; those that are referred to are hashes

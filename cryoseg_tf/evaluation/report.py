@@ -1,46 +1,48 @@
-"""Write what an evaluation found: ``summary.json``, ``scores.csv``, and ``report.html``.
+"""Write what an evaluation found: ``summary.json``, ``scores.csv``, ``objects.csv``, and ``report.html``.
 
-The report is one file that needs nothing else: figures are inline SVG, overlays base64 JPEG.
+The report is one file that needs nothing else: figures are inline SVG, overlays base64 JPEG, and behind them
+lie all views, which its script decodes when one is looked at.
 """
 
-import base64
-import csv
-import io
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
-from PIL import Image
 
-from .. import __version__
+from ..config import IGNORE
 from ..data.preprocess import Status
 from ..io import atomic
 from ..io.page import templates
 from ..run import Run
 from .calibration import Calibration
 from .evaluate import SUMMARY, Evaluation, Row, check_out
-from .figures import boxplots, learning_curves, reliability_diagram
-from .scores import METRICS
+from .figures import boxplots, learning_curves, precision_recall, recall_by_kind, recall_by_size, reliability_diagram
+from .objects import TruthObject
+from .provenance import facts, trained_on, versions
+from .scores import Scores
+from .summary import BOUNDARY_F1, FOREGROUND
+from .tables import objects_csv, scores_csv
+from .views import CLASSES, DIFFERENCE, OVERLAYS, VIEWS, embed_overlay, embed_view
 
 REPORT = "report.html"
 FEW = 10
-"""Below this many images the report says that the interval is not to be relied on."""
+"""Below this many images, or groups, the report says that the interval is not to be relied on."""
 
 ALL_TOGETHER, MOST = 16, 40
 """Up to the first number, overlays are one gallery; above the second, only some are embedded."""
 
 BEST, MEDIAN, WORST = 6, 4, 6
-EMBEDDED_SIDE = 640
 
-NAMES = {"recall": "Recall", "precision": "Precision", "dice": "Dice", "iou": "IoU"}
+NAMES = {"dice": "Dice", "recall": "Recall", "precision": "Precision", "iou": "IoU", BOUNDARY_F1: "Boundary F1"}
 MEANINGS = {
     "recall": "the share of the annotated pixels that was found",
     "precision": "the share of the found pixels that is annotated",
     "dice": "overlap of both masks: twice the common area over the sum of both areas",
     "iou": "overlap of both masks: the common area over the area of either",
+    BOUNDARY_F1: "how closely the outlines follow each other",
 }
 STATUS = {
     Status.PIXEL_SIZE_UNKNOWN: "pixel size unknown",
@@ -52,7 +54,7 @@ STATUS = {
 
 
 def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
-    """Write the summary, the table and the report; return the path of ``report.html``.
+    """Write the summary, the tables and the report; return the path of ``report.html``.
 
     Raises:
         DataError: If ``out`` holds something else.
@@ -64,32 +66,17 @@ def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
     page = render(evaluation, summary, run)
     atomic.write_json(out / SUMMARY, summary)
     atomic.write_text(out / "scores.csv", scores_csv(evaluation))
+    atomic.write_text(out / "objects.csv", objects_csv(evaluation))
     atomic.write_text(out / REPORT, page)
     return out / REPORT
-
-
-def scores_csv(evaluation: Evaluation) -> str:
-    """Return one row an image; an empty cell means that the score is not defined."""
-    names = evaluation.config.data.classes[1:]
-    several = names if len(names) > 1 else ()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = [f"{metric}_{name}" for name in several for metric in METRICS]
-    writer.writerow(["image", *METRICS, "status", "seen_in_training", *columns])
-    for row in evaluation.rows:
-        scores = _cells(row.foreground.values().values())
-        classes = _cells(value for name in several for value in row.classes[name].values().values())
-        writer.writerow([row.name, *scores, row.status.name.lower(), str(row.seen).lower(), *classes])
-    return text.getvalue()
 
 
 def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
     """Return the report as HTML."""
     environment = templates("cryoseg_tf.evaluation")
     environment.filters |= {"score": _score, "interval": _interval}
-    rows, info, history = evaluation.rows, run.info, run.history()
-    foreground = {NAMES[m]: [getattr(row.foreground, m) for row in rows] for m in METRICS}
-    curves = learning_curves(history, info.best_epoch) if history else ""
+    rows, info = evaluation.rows, run.info
+    scores, shown = foreground(rows), galleries(rows)
     return environment.get_template(REPORT).render(
         run=run.path.resolve(),
         data=evaluation.data.resolve(),
@@ -98,19 +85,29 @@ def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
         config=evaluation.config,
         names=NAMES,
         meanings=MEANINGS,
-        counts={m: sum(not math.isnan(v) for v in foreground[NAMES[m]]) for m in METRICS},
+        counts={metric: sum(not math.isnan(value) for value in scores[metric]) for metric in NAMES},
+        values=scores,
         few=FEW,
-        boxplots=Markup(boxplots(foreground)),  # our own SVG, which holds no name of anyone
-        curves=Markup(curves),
-        reliability=Markup(_reliability(evaluation.calibration)),
+        figures={name: Markup(svg) for name, svg in _figures(evaluation, run).items()},
+        of_class={name: _of_class(rows, name, summary) for name in evaluation.config.data.classes[1:]},
         calibrated=info.calibration is not None,
-        galleries=galleries(rows),
-        embedded=_embedded,
+        galleries=shown,
+        number={row.name: number for number, row in enumerate(rows)},
+        embedded=lambda row: embed_overlay(row.overlay, OVERLAYS // sum(len(some) for _, some in shown)),
+        views=(embed_view(row.view, VIEWS // len(rows)) for row in rows),
+        viewer=_viewer(evaluation),
         statuses=STATUS,
         problems={s: n for s in STATUS if (n := sum(row.status == s for row in rows))},
         facts=facts(run),
+        trained_on=trained_on(run),
         versions=versions(run),
     )
+
+
+def foreground(rows: Sequence[Row]) -> dict[str, list[float]]:
+    """Return each score of all foreground classes as one, an entry an image."""
+    values = [row.foreground.values() | {BOUNDARY_F1: row.boundary[FOREGROUND]} for row in rows]
+    return {metric: [of_row[metric] for of_row in values] for metric in NAMES}
 
 
 def galleries(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -130,77 +127,59 @@ def galleries(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(title, some) for title, some in chosen if some]
 
 
-def facts(run: Run) -> dict[str, str]:
-    """Return what the model is and what it was trained on, by name."""
-    config, contract, info, history = run.config, run.contract, run.info, run.history()
-    scale = {
-        "none": "images as they are",
-        "pixel_size": f"images are brought to {contract.pixel_size or 0:g} nm per pixel",
-        "factor": f"images are made {contract.factor or 1:.3g} times their size",
-        "shape": f"images are brought to {' x '.join(map(str, contract.shape or ()))} pixels",
-    }
-    reached = "" if info.validation_dice is None else f", with validation Dice {info.validation_dice:.3f}"
+def _figures(evaluation: Evaluation, run: Run) -> dict[str, str]:
+    """Return the figures of all images by name; empty where there is nothing to draw."""
+    history, curve, scores = run.history(), evaluation.precision_recall, foreground(evaluation.rows)
+    pooled = sum((row.foreground for row in evaluation.rows), Scores(0, 0, 0))
     return {
-        "Training images": _split_size(run, "train"),
-        "Validation images": f"{_split_size(run, 'validation')}, which chose the best epoch",
-        "Classes": ", ".join(config.data.classes),
-        "Network": f"{config.model.architecture}, depth {config.model.depth}, {config.model.base_filters} base filters",
-        "Patch": f"{config.data.patch} pixels" if config.data.patch else "unknown",
-        "Epochs": f"{len(history)} of {config.training.epochs}",
-        "Best epoch": f"{info.best_epoch or 'none'}{reached}",
-        "Scale": scale[contract.scale],
-        "Threshold": f"{contract.threshold:g}" if contract.channels == 1 else "most probable class",
-        "Temperature": f"{contract.temperature:g}{_gain(info.calibration)}",
-        "Seed": str(config.seed),
-        "State of the run": info.status,
-    }
-
-
-def versions(run: Run) -> dict[str, str]:
-    """Return what the model was made with, and what wrote the report."""
-    made = run.environment()
-    packages = [f"{name} {version}" for name, version in dict(made.get("packages", {})).items()]
-    return {
-        "Report written by": f"cryoseg-tf {__version__}",
-        "Model trained with": ", ".join([*packages, f"Python {made.get('python', 'unknown')}"]),
-        "On": f"{made.get('platform', 'unknown')}, {made.get('device', 'unknown')}",
-        "SHA-256 of the model": atomic.sha256(run.model_file) if run.model_file.is_file() else "no model.keras",
+        "boxplots": boxplots({NAMES[metric]: scores[metric] for metric in NAMES}),
+        "learning": learning_curves(history, run.info.best_epoch) if history else "",
+        "precision_recall": "" if curve is None else precision_recall(curve, (pooled.recall, pooled.precision)),
+        "reliability": _reliability(evaluation.calibration),
     }
 
 
 def _reliability(calibration: Calibration) -> str:
-    """Return the figure, or nothing where no probability was looked at."""
     curves = {"before calibration": calibration.before, "as given": calibration.given}
     filled = {name: some.curve for name, some in curves.items() if some and some.counts.any()}
     return reliability_diagram(filled) if filled else ""
 
 
-def _gain(calibration: dict[str, float] | None) -> str:
-    if calibration is None:
-        return ", not calibrated"
-    if not {"ece_before", "ece"} <= calibration.keys():
+def _of_class(rows: Sequence[Row], name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers and figures of the objects of one class."""
+    counts = summary["objects"]["classes"][name]
+    truth = [(one, row.pixel_size) for row in rows for one in row.objects[name].truth]
+    kinds, sizes = counts["kinds"], _sizes(truth)
+    return {
+        **counts,
+        "by_kind": Markup(recall_by_kind(kinds)) if kinds else "",
+        "by_size": Markup(sizes),
+    }
+
+
+def _sizes(truth: Sequence[tuple[TruthObject, float | None]]) -> str:
+    """Draw recall against size, in µm where every object's pixel size is known."""
+    if not truth:
         return ""
-    return f": calibration error {calibration['ece_before']:.3f} before, {calibration['ece']:.3f} after, in validation"
+    known = all(size for _, size in truth)
+    diameters = [one.measured.diameter * ((size or 0) / 1000 if known else 1) for one, size in truth]
+    found = np.array([one.found for one, _ in truth])
+    return recall_by_size(np.array(diameters), found, "µm" if known else "pixels")
 
 
-def _split_size(run: Run, part: str) -> str:
-    try:
-        return str(len(json.loads((run.path / "split.json").read_text("utf-8"))[part]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return "unknown"
+def _viewer(evaluation: Evaluation) -> dict[str, Any]:
+    """Return what the page's script needs to know beside the views."""
+    names = evaluation.config.data.classes[1:]
+    images = [
+        {"name": row.name, "width": row.shape[1], "nm": row.pixel_size, "scores": _caption(row)}
+        for row in evaluation.rows
+    ]
+    colours = [CLASSES[place % len(CLASSES)] for place in range(len(names))]
+    return {"ignore": IGNORE, "classes": list(names), "colours": colours, "difference": DIFFERENCE, "images": images}
 
 
-def _embedded(row: Row) -> str:
-    """Return an image's overlay as a ``data:`` address."""
-    buffer = io.BytesIO()
-    with Image.open(row.overlay) as picture:
-        picture.thumbnail((EMBEDDED_SIDE, EMBEDDED_SIDE))
-        picture.save(buffer, format="JPEG", quality=82, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _cells(values: Any) -> list[float | str]:
-    return ["" if math.isnan(value) else value for value in values]
+def _caption(row: Row) -> str:
+    return " · ".join(f"{NAMES[metric]} {_score(value)}" for metric, value in row.foreground.values().items())
 
 
 def _score(value: float | None) -> str:

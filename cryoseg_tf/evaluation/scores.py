@@ -39,6 +39,14 @@ class Scores:
     false_positive: int
     false_negative: int
 
+    def __add__(self, other: "Scores") -> "Scores":
+        """Pool the pixels of two images, or of two classes."""
+        return Scores(
+            self.true_positive + other.true_positive,
+            self.false_positive + other.false_positive,
+            self.false_negative + other.false_negative,
+        )
+
     @property
     def recall(self) -> float:
         """The share of the true pixels that was found."""

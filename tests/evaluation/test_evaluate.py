@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from cryoseg_tf.data.preprocess import Status
 from cryoseg_tf.errors import ConfigError, DataError, ImageError
 from cryoseg_tf.evaluation.evaluate import check_out, evaluate
 from cryoseg_tf.evaluation.scores import Scores
+from cryoseg_tf.evaluation.tables import objects_csv, scores_csv
 from cryoseg_tf.io.atomic import sha256
 
 
@@ -24,8 +26,11 @@ def test_scores_by_hand(bright, config, four, tmp_path):
 
 def test_summary_has_the_fixed_shape(bright, config, four, tmp_path):
     summary = evaluate(bright(), four, config, tmp_path / "out").summary()
-    assert summary.keys() == {"images", "metrics", "seen_in_training", "status", "resamples", "calibration"}
-    assert summary["metrics"].keys() == {"dice", "recall", "precision", "iou"}
+    assert summary.keys() == {
+        "images", "metrics", "micro", "boundary", "objects", "groups", "seen_in_training", "status", "resamples",
+        "calibration",
+    }  # fmt: skip
+    assert summary["metrics"].keys() == {"dice", "recall", "precision", "iou", "boundary_f1"}
     assert (summary["images"], summary["resamples"]) == (4, 200)
     dice = summary["metrics"]["dice"]
     assert dice["mean"] == pytest.approx((1 + 1 / 2 + 0 + 2 / 3) / 4)
@@ -110,6 +115,116 @@ def test_a_pixel_size_that_contradicts_the_file_is_refused(bright, config, four,
         evaluate(bright(), pairs, other, tmp_path / "out")
 
 
+def test_objects_by_hand(bright, config, four, tmp_path):
+    # the images' cells are found whole, by half, not at all (and a false one is), and by half
+    evaluation = evaluate(bright(), four, config.replace({"data.image_pixel_size": 500.0}), tmp_path / "out")
+    summary = evaluation.summary()
+    counts = summary["objects"]["classes"]["cell"]
+    wanted = {
+        "truth": 4, "predicted": 4, "found": 3, "precision": 0.75, "f1": 0.5, "false": 1, "false_per_image": 0.25,
+        "splits": 0, "merges": 0, "kinds": {},
+    }  # fmt: skip
+    assert {name: counts[name] for name in wanted} == wanted
+    assert counts["recall"]["mean"] == 0.75
+    assert counts["recall"]["ci95"][0] < 0.75 < counts["recall"]["ci95"][1]
+    # four images of 12 x 12 um
+    assert counts["false_per_1000_um2"] == pytest.approx(1000 / (4 * 144))
+    assert {**summary["objects"], "classes": 0} == {
+        "connectivity": 8, "minimum_area": 16, "separate": "none", "classes": 0
+    }  # fmt: skip
+
+
+def test_without_a_pixel_size_there_is_no_area(bright, config, four, tmp_path):
+    evaluation = evaluate(bright(), four, config.replace({"evaluation.boundary_nm": 1e6}), tmp_path / "out")
+    summary = evaluation.summary()
+    assert summary["objects"]["classes"]["cell"]["false_per_1000_um2"] is None
+    # nor is a tolerance in nm of any use: that in pixels counts
+    assert summary["boundary"] == {"tolerance_px": 2.0, "tolerance_nm": 1e6}
+    assert [row.boundary["cell"] == 1 for row in evaluation.rows] == [True, False, False, False]
+
+
+def test_a_boundary_in_nm_follows_the_pixel_size(bright, config, four, tmp_path):
+    # the second image's cell is 4 pixels to the right
+    for nm, agree in ((39.9, False), (40, True)):
+        settings = config.replace({"data.image_pixel_size": 10.0, "evaluation.boundary_nm": nm})
+        evaluation = evaluate(bright(), four, settings, tmp_path / "out")
+        assert (evaluation.rows[1].boundary["foreground"] == 1) == agree
+
+
+def test_kinds_have_recalls_of_their_own(bright, config, four, tmp_path):
+    kinds = {"a.png": [(8, 8, "round")], "b.png": [(8, 8, "round")], "c.png": [(8, 8, "flat")], "d": [(0, 0, "beside")]}
+    summary = evaluate(bright(), four, config, tmp_path / "out", kinds=kinds).summary()
+    of_kinds = summary["objects"]["classes"]["cell"]["kinds"]
+    assert of_kinds == {
+        "flat": {"objects": 1, "found": 0, "recall": 0, "ci95": [None, None]},
+        "round": {"objects": 2, "found": 2, "recall": 1, "ci95": [1, 1]},
+    }
+
+
+def test_groups_are_drawn_whole_and_counted(bright, config, four, tmp_path):
+    alone = evaluate(bright(), four, config, tmp_path / "out").summary()
+    assert alone["groups"] == {"count": None, "largest": None}
+    some = evaluate(bright(), four, config, tmp_path / "out", groups=["g", "g", "g", "h"]).summary()
+    assert some["groups"] == {"count": 2, "largest": 3}
+    assert some["metrics"]["dice"]["mean"] == pytest.approx(alone["metrics"]["dice"]["mean"])
+    # (1 + 1/2 + 0) / 3 and 2/3
+    assert some["metrics"]["dice"]["ci95"] == pytest.approx([0.5, 2 / 3])
+    one = evaluate(bright(), four, config, tmp_path / "out", groups=["g"] * 4).summary()
+    assert one["groups"] == {"count": 1, "largest": 4}
+    assert one["metrics"]["dice"]["ci95"] == one["objects"]["classes"]["cell"]["recall"]["ci95"] == [None, None]
+
+
+def test_pixels_pooled_and_classes_averaged(bright, config, write, tmp_path):
+    truth = np.zeros((24, 24), np.uint8)
+    truth[:, :8], truth[:, 8:16] = 1, 2
+    found = truth.copy()
+    found[:12, :8] = 2
+    classes = ("background", "cell", "ice")
+    evaluation = evaluate(
+        bright(classes),
+        write(tmp_path / "data", {"a.png": (found, truth)}),
+        config.replace({"data.classes": classes}),
+        tmp_path / "out",
+    )
+    summary = evaluation.summary()
+    # recalls 1/2 and 1; pooled: of 384 pixels 288
+    assert summary["macro"]["recall"]["mean"] == summary["micro"]["recall"] == 0.75
+    assert summary["macro"]["precision"]["mean"] == pytest.approx((1 + 2 / 3) / 2)
+    assert summary["micro"]["precision"] == 0.75
+    assert summary["classes"]["cell"]["boundary_f1"]["mean"] < 1 == summary["metrics"]["boundary_f1"]["mean"]
+    assert summary["objects"]["classes"].keys() == {"cell", "ice"}
+
+
+def test_the_curve_is_that_of_all_images(bright, config, four, tmp_path):
+    curve = evaluate(bright(), four, config, tmp_path / "out").precision_recall
+    # at threshold 0 all is found: four cells of 64 pixels in four images of 24 x 24
+    assert curve[0].tolist() == [0, 1, pytest.approx(64 / 576)]
+    # the two thirds, half ... of the pixels that are bright
+    assert curve[128].tolist() == [0.5, pytest.approx((64 + 32 + 0 + 32) / 256), pytest.approx(128 / (3 * 64 + 32))]
+
+
+def test_tables_hold_each_image_and_each_object(bright, config, four, tmp_path):
+    settings = config.replace({"data.image_pixel_size": 500.0})
+    kinds = {"a.png": [(8, 8, "round")]}
+    evaluation = evaluate(bright(), four, settings, tmp_path / "out", kinds=kinds)
+    rows = list(csv.DictReader(objects_csv(evaluation).splitlines()))
+    assert [(row["image"][-5], row["what"], row["kind"]) for row in rows] == [
+        ("a", "found", "round"), ("b", "found", ""), ("c", "missed", ""), ("c", "false", ""), ("d", "found", ""),
+    ]  # fmt: skip
+    false = {name: rows[3][name] for name in ("area_px", "area_um2", "y_px", "x_px", "y_nm", "x_nm", "coverage")}
+    assert false == {
+        "area_px": "64", "area_um2": "16.0", "y_px": "7.5", "x_px": "17.5", "y_nm": "3750.0", "x_nm": "8750.0",
+        "coverage": "",
+    }  # fmt: skip
+    assert float(rows[0]["diameter_nm"]) == pytest.approx(500 * 2 * np.sqrt(64 / np.pi))
+    unknown = evaluate(bright(), four, config, tmp_path / "out")
+    first = next(csv.DictReader(objects_csv(unknown).splitlines()))
+    assert (first["area_um2"], first["diameter_nm"], first["y_nm"]) == ("", "", "")
+    header, *scores = scores_csv(unknown).splitlines()
+    assert header == "image,recall,precision,dice,iou,boundary_f1,status,seen_in_training"
+    assert scores[0] == "images/a.png,1.0,1.0,1.0,1.0,1.0,ok,false"
+
+
 def test_progress_is_told_after_each_image(bright, config, four, tmp_path):
     calls = []
     evaluate(bright(), four, config, tmp_path / "out", progress=lambda *call: calls.append(call))
@@ -124,6 +239,7 @@ def test_overlays_of_equal_stems_lie_apart(bright, config, four, write, tmp_path
     overlays = {row.overlay for row in evaluation.rows}
     assert len(overlays) == 2
     assert all(Image.open(path).size == (24, 24) for path in overlays)
+    assert all(Image.open(row.view).size == (24, 24) for row in evaluation.rows)
 
 
 def test_other_classes_than_the_model_s_are_refused(bright, config, four, tmp_path):

@@ -76,3 +76,9 @@ def test_dice_follows_from_iou():
     scores = Scores(37, 11, 5)
     assert scores.dice == pytest.approx(2 * scores.iou / (1 + scores.iou))
     assert tuple(scores.values()) == METRICS
+
+
+def test_added_scores_are_those_of_all_pixels():
+    one, other = (np.random.default_rng(seed).integers(0, 2, (2, 20, 30), np.uint8) for seed in (0, 1))
+    together = pixel_scores(np.vstack([one[0], other[0]]), np.vstack([one[1], other[1]]), 1)
+    assert pixel_scores(*one, 1) + pixel_scores(*other, 1) == together
