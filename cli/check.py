@@ -20,12 +20,19 @@ FEW = 30
 SHOWN = 10
 """So many images of each concern are named; --json and --html have all."""
 
+MARK = b"check of annotated images</title>"
+"""What an earlier page has near its start; another file is not replaced."""
+
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def _page(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
     if path and path.suffix.lower() not in (".html", ".htm"):  # so that a slip never replaces an image
         raise click.BadParameter(f"{path} is not named as a page: end it in .html")
+    if path and path.is_file():
+        with path.open("rb") as file:
+            if MARK not in file.read(4096):
+                raise click.BadParameter(f"{path} exists and is not a page from here: choose another FILE")
     return path
 
 
@@ -60,10 +67,14 @@ def command(
 
     Exit code 1 if there is something that would.
     """
+    from cryoseg_tf.io.atomic import check_writable
+
     from . import reporter
 
     reporter.start(tensorflow=False)
     config = options.resolve(config_file, options.about_images(pixel_size, data_bar, instances) | settings)
+    if html:
+        check_writable(html.parent)  # before all images are looked at
     config, conclusion = look(data, config, threads)
     if html:
         draw(html, data, conclusion, config, threads)

@@ -5,6 +5,7 @@ Commands are imported when they are run: TensorFlow takes seconds to load, and
 """
 
 import os
+import re
 import sys
 from importlib import import_module
 
@@ -12,6 +13,7 @@ import click
 
 from cryoseg_tf import __version__
 from cryoseg_tf.errors import CryoSegError
+from cryoseg_tf.io.atomic import explain
 
 COMMANDS = {
     "demo": "Run everything once on a phantom: data, fit, evaluate, segment, export, report.",
@@ -46,6 +48,8 @@ class Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may not fit the terminal's encoding
         try:
             return super().invoke(ctx)
         except CryoSegError as error:
@@ -53,13 +57,9 @@ class Commands(click.Group):
         except MemoryError as error:
             raise BadInput("there is not enough memory for this") from error
         except OSError as error:  # no space, no permission, a name too long
-            where = f"{error.filename}: " if error.filename else ""
-            raise BadInput(f"{where}{error.strerror or error}") from error
+            raise BadInput(explain(error)) from error
         except _tensorflow_errors() as error:
-            lines = [line for line in str(getattr(error, "message", error)).splitlines() if line.strip()]
-            # the first line may only say that there is a reason
-            reason = next((line for line in lines if "execution error:" not in line), "without a reason")
-            raise BadInput(f"TensorFlow stopped: {reason}") from error
+            raise BadInput(f"TensorFlow stopped: {_reason(str(getattr(error, 'message', error)))}") from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             raise click.exceptions.Exit(130) from None
@@ -69,6 +69,16 @@ def _tensorflow_errors() -> tuple[type[BaseException], ...]:
     """TensorFlow's own errors (out of memory, disk full), without importing it."""
     module = sys.modules.get("tensorflow.python.framework.errors_impl")
     return (module.OpError,) if module else ()
+
+
+def _reason(message: str) -> str:
+    """Return what a message of TensorFlow has to say to a user."""
+    # the first line may only say that there is a reason
+    lines = [line for line in message.splitlines() if line.strip() and "execution error:" not in line]
+    if not lines:
+        return "without a reason"
+    # {{function_node ..}} and [Op:..] say where in TensorFlow
+    return re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*?\]", "", lines[0])
 
 
 class BadInput(click.ClickException):

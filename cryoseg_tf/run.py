@@ -19,7 +19,7 @@ import logging
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from .config import Branch, Config, Contract
-from .errors import RunError
+from .errors import CryoSegError, RunError
 from .io import atomic
 
 if TYPE_CHECKING:
@@ -58,6 +58,17 @@ class RunInfo(Branch):
     best_epoch: int | None = None
     validation_dice: float | None = None
     calibration: dict[str, float] | None = None
+
+
+class _Log(logging.FileHandler):
+    """Writes ``run.log``, and is silent where the disk is full: the work itself says so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        pass
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 class Run:
@@ -121,7 +132,10 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """Return what ``environment.json`` says."""
-        return self._read_json("environment.json")
+        content = self._read_json("environment.json")
+        if not isinstance(content.get("files"), dict):
+            raise RunError(f"{self.path / 'environment.json'} is damaged: it does not list the images as files")
+        return content
 
     def split(self) -> dict[str, Any]:
         """Return what ``split.json`` says."""
@@ -134,8 +148,11 @@ class Run:
         path = self.path / "history.csv"
         if not path.is_file():
             return []
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError, csv.Error) as error:
+            raise _unreadable(path, error) from None
 
     def load_model(self, raw: bool = False) -> "keras.Model":
         """Rebuild the network and read the best epoch's weights.
@@ -146,6 +163,8 @@ class Run:
         Raises:
             RunError: If there is no model yet, or its file is damaged.
         """
+        import numpy as np
+
         from .models.registry import build_model  # here: reading run.json must not load TensorFlow
 
         contract = self.contract
@@ -156,9 +175,16 @@ class Run:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Keras lists every part of a file that does not fit, then fails
                 model.load_weights(self.model_file)
+        except PermissionError as error:
+            raise _unreadable(self.model_file, error) from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
+        if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+            raise RunError(
+                f"{self.model_file} holds weights that are NaN or infinite: training diverged, or the file is "
+                "damaged; train anew, with a smaller training.learning_rate"
+            )
         if not raw and contract.temperature != 1:
             logits = model.get_layer("logits")
             logits.set_weights([weights / contract.temperature for weights in logits.get_weights()])
@@ -169,11 +195,13 @@ class Run:
 
         Raises:
             RunError: If it holds something else, or a run that may not be touched.
+            OSError: If it cannot be made or written to.
         """
         if self.exists and existing == "refuse":
             raise RunError(f"{self.path} is a run already: --resume goes on with it, --overwrite starts anew")
         if self.path.exists() and not self.exists and (not self.path.is_dir() or _strangers(self.path)):
             raise RunError(f"{self.path} exists and is not a run: choose another folder")
+        atomic.check_writable(self.path)
 
     @contextmanager
     def writing(self, requested: Config, minutes: float | None, existing: Existing) -> Iterator[RunInfo]:
@@ -184,36 +212,55 @@ class Run:
                 touched; or if a resumed run was begun with other settings.
         """
         self.claim(existing)
+        begun_before, abandoned = existing == "resume" and self.exists, False
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._locked(), self._logged():
+                try:
+                    yield self._begin(requested, minutes, existing)
+                except Exception as error:
+                    log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
+                    # nothing was trained: leave no trace
+                    abandoned = not begun_before and not (self.path / "config.yaml").exists()
+                    if not abandoned and not isinstance(error, CryoSegError):
+                        log.warning("training stopped: --resume goes on with %s when the cause is mended", self.path)
+                    raise
+        finally:
+            if abandoned:
+                atomic.remove(self.path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
         lock = FileLock(self.path / ".lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise RunError(f"{self.path} is being written by another process") from None
-        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        handler = _Log(self.path / "run.log", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         handler.setLevel(logging.DEBUG)
-        level, abandoned = log.level, False
+        level = log.level
         log.setLevel(logging.DEBUG)  # for run.log; other handlers have levels of their own
         log.addHandler(handler)
         try:
-            yield self._begin(requested, minutes, existing)
-        except Exception:
-            log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
-            abandoned = not (self.path / "config.yaml").exists()  # nothing was trained: leave no trace
-            raise
+            yield
         finally:
             log.removeHandler(handler)
             log.setLevel(level)
             handler.close()
-            lock.release()
-            if abandoned:
-                atomic.remove(self.path)
 
     def _begin(self, requested: Config, minutes: float | None, existing: Existing) -> RunInfo:
         if self.exists and existing == "resume":
             info = self.info
-            other = info.requested.differences(requested) + ["minutes"] * (info.minutes != minutes)
+            then = "no --minutes" if info.minutes is None else f"--minutes {info.minutes:g}"
+            other = info.requested.differences(requested) + [then] * (info.minutes != minutes)
             if other:
                 raise RunError(
                     f"{self.path} was begun with other settings ({', '.join(other)}): --resume takes none, or the same"
@@ -230,10 +277,16 @@ class Run:
         try:
             content = json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / name} cannot be read: {error}") from None
+            raise _unreadable(self.path / name, error) from None
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name} is damaged: it should hold an object")
         return content
+
+
+def _unreadable(path: Path, error: Exception) -> RunError:
+    if isinstance(error, OSError):
+        return RunError(f"{path} cannot be read: {error.strerror or error}")
+    return RunError(f"{path} is damaged: {error}")
 
 
 def _strangers(folder: Path) -> bool:

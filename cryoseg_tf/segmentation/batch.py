@@ -113,14 +113,17 @@ def segment_files(
         overwrite: Replace files in ``out`` that this function did not write.
 
     Raises:
-        DataError: Before any work, if a mask would replace another file.
+        DataError: Before any work, if a mask would replace another file, or lie in a run.
+        OSError: Before any work, if ``out`` cannot be made or written to.
     """
     targets = destinations(images, out)
+    if (out / "run.json").is_file():
+        raise DataError(f"{out} is a run, which fit may empty: choose another --out for masks")
+    atomic.check_writable(out)
     data = data or DataConfig()
     reading = {"pixel_size": data.image_pixel_size, "data_bar": data.data_bar}
     settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
     records = _read_records(out / RECORDS)
-    _end_line(out / RECORDS)
     for target in targets.values():
         if target.exists() and target.relative_to(out).as_posix() not in records and not overwrite:
             raise DataError(f"{target} exists and is not a mask from here: choose another --out, or --overwrite")
@@ -151,14 +154,17 @@ def _segment_each(
             yield Outcome(image, target, result.status, foreground)
         except CryoSegError as error:
             yield Outcome(image, error=str(error))
-        except (OSError, MemoryError) as error:
-            yield Outcome(image, error=f"{image}: {str(error) or 'there is not enough memory'}")
+        except OSError as error:  # a disk that is full
+            yield Outcome(image, error=atomic.explain(error))
+        except MemoryError:
+            yield Outcome(image, error=f"{image} needs more memory than there is")
 
 
 def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> None:
     with atomic.written(target) as part:
         write_mask(part, mask)
         record["mask"] = atomic.sha256(part)
+        _end_line(records)
         with records.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
             file.flush()
@@ -177,9 +183,12 @@ def _read_records(path: Path) -> dict[str, Any]:
 
 
 def _end_line(path: Path) -> None:
-    """End a last line that a kill cut short, so that the next record stands on its own."""
-    if path.is_file() and not path.read_bytes().endswith(b"\n"):
-        with path.open("ab") as file:
+    """End a last line that a kill or a full disk cut short, so that the next record stands on its own."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb+") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() != b"\n":
             file.write(b"\n")
 
 

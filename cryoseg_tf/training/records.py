@@ -44,7 +44,7 @@ def check_unchanged(run: Run, split: Split, files: dict[str, str]) -> None:
     Raises:
         RunError: Naming what changed.
     """
-    before = run.environment().get("files", {})
+    before = run.environment()["files"]
     changed = sorted(name for name in files.keys() | before.keys() if files.get(name) != before.get(name))
     if changed:
         raise RunError(f"{changed[0]} changed since {run.path} was begun: put it back, or start anew with --overwrite")

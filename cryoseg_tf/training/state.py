@@ -48,6 +48,8 @@ def load_state(path: Path, model: keras.Model) -> Progress:
         RunError: If the file is damaged or of another network.
     """
     try:
+        if not zipfile.is_zipfile(path):  # numpy would take it for a pickle
+            raise zipfile.BadZipFile("it is no archive")
         with np.load(path, allow_pickle=False) as content:
             progress = Progress(**json.loads(content["progress"].tobytes()))
             values = [content[f"v{i:05d}"] for i in range(len(content.files) - 1)]
