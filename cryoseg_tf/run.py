@@ -95,7 +95,8 @@ class Run:
         content = self._read_json("run.json")
         version = content.get("format")
         if isinstance(version, int) and version > FORMAT:
-            raise RunError(f"{self.path} was written by a newer cryoseg-tf (run format {version}, known: {FORMAT})")
+            known = f"run format {version}, known: {FORMAT}"
+            raise RunError(f"{self.path} was written by a newer cryoseg-tf ({known}): update this one")
         try:
             return RunInfo.model_validate(content)
         except ValidationError as error:

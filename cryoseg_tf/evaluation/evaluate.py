@@ -21,13 +21,12 @@ from ..segmentation.batch import destinations
 from ..segmentation.segmenter import Segmentation, Segmenter
 from .boundary import boundary_f1
 from .calibration import Calibration
-from .figures import overlay, save_overlay
 from .kinds import points_of
 from .objects import ObjectScores, Point, object_scores
 from .precision_recall import PrecisionRecall
 from .scores import Scores, foreground_scores, pixel_scores
 from .summary import FOREGROUND, summarise
-from .views import save_view
+from .views import overlay, save_overlay, save_view
 
 OVERLAYS = "overlays"
 SUMMARY = "summary.json"

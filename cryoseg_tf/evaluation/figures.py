@@ -16,9 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import binomtest
 
-from .views import overlay as overlay  # noqa: PLC0414  evaluate.py imports them from here
-from .views import save_overlay as save_overlay  # noqa: PLC0414
-
 Array = npt.NDArray[Any]
 
 PER_BIN, BINS = 8, 8

@@ -79,11 +79,11 @@ def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
     Raises:
         ImageError: If the file is missing, unreadable or damaged.
     """
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder: name the images in it")
     try:
         with path.open("rb") as file:
             start = file.read(mrc.HEADER)
+    except IsADirectoryError:
+        raise ImageError(f"{path} is a folder: name the images in it") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
     if not start:

