@@ -68,24 +68,28 @@ def command(
     report = write_report(evaluation, folder, out)
     if as_json:
         click.echo(json.dumps(evaluation.summary(), indent=2))
-        return
-    if evaluation.seen:
-        click.secho(f"warning: the model was trained on {evaluation.seen} of these images", fg="yellow", err=True)
-    for line in lines(evaluation.summary()):
-        click.echo(line)
-    click.echo(f"{len(pairs)} images; the report is {report}")
+    else:
+        if evaluation.seen:
+            click.secho(f"warning: the model was trained on {evaluation.seen} of these images", fg="yellow", err=True)
+        for line in lines(evaluation.summary()):
+            click.echo(line)
+        click.echo(f"{len(evaluation.rows)} images; the report is {report}")
+    for error in evaluation.failed.values():
+        click.secho(f"FAILED: {error}", fg="red", err=True)
+    if evaluation.failed:
+        raise click.exceptions.Exit(1)
 
 
 def grouped(data: Path, pairs: "Sequence[Pair]", config: "DataConfig") -> list[str] | None:
     """Return the group of each image, or None where groups are unknown."""
     from cryoseg_tf.data import find_groups
-    from cryoseg_tf.errors import DataError
+    from cryoseg_tf.errors import DataError, ImageError
 
     from . import reporter
 
     try:
         groups = find_groups(data, pairs, config)
-    except DataError as error:  # a table or a pattern that was made for the training images
+    except (DataError, ImageError) as error:  # a table or pattern made for the training images; a damaged image
         reporter.console.print(f"groups unknown: {error}", soft_wrap=True, markup=False, style="yellow")
         return None
     return [groups.of[pair.name] for pair in pairs] if groups.known else None

@@ -7,6 +7,14 @@ import click
 from . import options
 
 
+def _picture(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+    if path and path.suffix.lower() != ".png":
+        raise click.BadParameter(f"{path} is not named as a PNG: end it in .png")
+    if path and path.exists():  # so that a slip never replaces an image
+        raise click.BadParameter(f"{path} exists: choose another FILE")
+    return path
+
+
 @click.command("plan")
 @click.argument("data", type=options.DATA)
 @options.recipe
@@ -15,6 +23,7 @@ from . import options
     "--preview",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
+    callback=_picture,
     help="Draw patches as the network would see them, with masks, as a PNG.",
 )
 @options.threads
@@ -25,6 +34,10 @@ def command(
     from . import reporter
 
     config = recipe.config()
+    if preview:
+        from cryoseg_tf.io.atomic import check_writable
+
+        check_writable(preview.parent)
     reporter.start(threads)
     from cryoseg_tf.training import propose
 

@@ -66,7 +66,8 @@ class Config(Branch):
     @model_validator(mode="after")
     def _weight_each_class(self) -> Self:
         weights, names = self.training.class_weights, self.data.classes
-        if isinstance(weights, tuple) and len(weights) != len(names):
+        # otherwise the data folder may name other classes: then it is asked again
+        if isinstance(weights, tuple) and len(weights) != len(names) and "classes" in self.data.model_fields_set:
             raise ValueError(
                 f"training.class_weights holds {len(weights)} numbers for {len(names)} classes: "
                 f"it must hold one for each of {', '.join(names)}"

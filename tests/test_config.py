@@ -68,7 +68,6 @@ def test_what_the_user_did_not_set_stays_unset(tmp_path):
         ("training.loss", "dice - bce", ["training.loss is 'dice - bce'"]),
         ("training.schedule", "step(0.1)", ["training.schedule is 'step(0.1)'", "name(option=value)"]),
         ("training.class_weights", [1.0, 0.0], ["training.class_weights is [1.0, 0.0]", "positive number"]),
-        ("training.class_weights", [1.0, 2.0, 3.0], ["holds 3 numbers for 2 classes"]),
         ("training.augmentation.warp", 1.5, ["training.augmentation.warp is 1.5"]),
         ("training.augmentation.wrap", 0.5, ["training.augmentation.wrap is not a setting", "augmentation.warp"]),
         ("data.factor", 0, ["data.factor is 0"]),
@@ -79,6 +78,13 @@ def test_wrong_settings_of_the_recipe_are_named(name, value, words):
     with pytest.raises(ConfigError) as error:
         Config().replace({name: value})
     assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_weights_are_counted_once_the_classes_are_known():
+    config = Config().replace({"training.class_weights": [1.0, 2.0, 3.0]})  # classes.txt may name three
+    assert config.replace({"data.classes": ["background", "cell", "ice"]}).training.class_weights == (1.0, 2.0, 3.0)
+    with pytest.raises(ConfigError, match=r"holds 3 numbers for 2 classes: .* background, cell"):
+        config.replace({"data.classes": ["background", "cell"]})
 
 
 WEIGHTS = "it must be auto, none, or a positive number for each class, as 1,4"

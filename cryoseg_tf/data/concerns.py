@@ -120,10 +120,8 @@ def _unusable(findings: Sequence[Finding]) -> Iterator[Concern]:
 
 def _without_folders(finding: Finding) -> str:
     """Return a finding's error with bare file names: the image is named beside it."""
-    text = finding.error
-    for path in (finding.pair.image, finding.pair.mask):
-        text = text.replace(str(path), path.name)
-    return text
+    text = finding.error.replace(str(finding.pair.image), finding.pair.image.name)
+    return text.replace(str(finding.pair.mask), f"its mask {finding.pair.mask.name}")
 
 
 def _missing_classes(good: Sequence[Finding], classes: Sequence[str]) -> Iterator[Concern]:

@@ -5,7 +5,7 @@ Overlays go to disk while it runs; what stays is one small ``Row`` an image.
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..config import IGNORE, Config
 from ..data.pairs import AnnotatedMicrograph, Pair, note_instances, read_annotated
 from ..data.preprocess import EMPTY, Status
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, ImageError
 from ..io import atomic
 from ..segmentation.batch import destinations
 from ..segmentation.segmenter import Segmentation, Segmenter
@@ -30,8 +30,8 @@ from .views import overlay, save_overlay, save_view
 
 OVERLAYS = "overlays"
 SUMMARY = "summary.json"
-BEGUN = f".part-{SUMMARY}"
-"""Says that the overlays beside it are ours; the summary takes its place."""
+BEGUN = ".part-report"
+"""Says that the overlays beside it are ours, until the summary does."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,14 @@ class Evaluation:
         calibration: Whether the probabilities can be taken at their word.
         precision_recall: ``(n, 3)`` rows of threshold, recall and precision of the foreground over all
             pixels; None where there is no probability or no foreground.
+        failed: What is wrong with each image, by name, that could not be scored.
     """
 
     rows: tuple[Row, ...]
     config: Config
     calibration: Calibration
     precision_recall: npt.NDArray[Any] | None
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -115,6 +117,8 @@ def evaluate(
 ) -> Evaluation:
     """Segment and score annotated images, and draw each into ``out/overlays``.
 
+    An image or mask that cannot be used does not stop the others: it is in ``Evaluation.failed``.
+
     Args:
         segmenter: What segments them.
         pairs: Images with their masks.
@@ -128,28 +132,35 @@ def evaluate(
     Raises:
         ConfigError: If ``config`` and the model do not have the same classes.
         DataError: If there is no pair, ``out`` holds other things, or the model needs a pixel size that
-            an image lacks.
-        ImageError: If an image or mask cannot be used.
+            an image lacks, or no image can be used.
+        OSError: If ``out`` cannot be written.
     """
     _check_classes(config, segmenter)
     if not pairs:
         raise DataError("there is no annotated image to score")
     out = Path(out)
     check_out(out)
+    atomic.check_writable(out)
     note_instances(pairs, config.data)
     grouped = list(zip(pairs, [None] * len(pairs) if groups is None else groups, strict=True))
     scoring = _Scoring(segmenter, config, frozenset(known), kinds or {})
     targets, rows = destinations([pair.image for pair in pairs], out / OVERLAYS), []
+    failed: dict[str, str] = {}
     # as a whole beside the old ones: a failure leaves the report that was there as it was
     with atomic.written(out / OVERLAYS) as part:
         part.mkdir()
         for done, (pair, group) in enumerate(grouped, 1):
             view = targets[pair.image]
-            rows.append(scoring.row(pair, group, view, part / view.relative_to(out / OVERLAYS)))
+            try:
+                rows.append(scoring.row(pair, group, view, part / view.relative_to(out / OVERLAYS)))
+            except ImageError as error:
+                failed[pair.name] = str(error)
             if progress:
                 progress(done, len(pairs), pair.name)
+        if not rows:
+            raise DataError("\n".join(["no image could be scored", *failed.values()]))
         (out / BEGUN).touch()
-    return Evaluation(tuple(rows), config, scoring.calibration, scoring.probabilities.curve)
+    return Evaluation(tuple(rows), config, scoring.calibration, scoring.probabilities.curve, failed)
 
 
 class _Scoring:

@@ -163,7 +163,8 @@ def object_scores(
         prediction: ``(height, width)`` class indices.
         class_index: The class to score.
         config: What an object is.
-        points: Kinds of objects; an object that holds points of several kinds is ``MIXED``.
+        points: Kinds of objects; an object that holds points of several kinds is ``MIXED``. Parts of a
+            divided object that hold none are of its kind.
 
     Returns:
         Without ``area_um2``: no pixel size is known here.
@@ -180,6 +181,8 @@ def object_scores(
     covered = 1 - table[kept][:, [0]].toarray()[:, 0] / sizes[kept]
     false = 2 * (known - table[[0]].toarray()[0]) < known
     kinds, places = _kinds(there[0], points), measured(*there)
+    if config.separate != "none" and points:
+        kinds = _of_whole(there, truth == class_index, config, points) | kinds
     matched = pairs.matched(IOUS[0])
     return ObjectScores(
         tuple(
@@ -225,6 +228,16 @@ class _Pairs:
     def _several(self, axis: int, held: npt.NDArray[np.bool_]) -> int:
         """Count the objects of a kind that hold two or more of the other."""
         return int(np.count_nonzero(np.bincount(self._places[axis][held]) > 1))
+
+
+def _of_whole(
+    parts: tuple[Labels, int], inside: Array, config: EvaluationConfig, points: Sequence[Point]
+) -> dict[int, str]:
+    """Return the kind of each part of a divided object: that of the whole."""
+    labels, _ = components(inside, config.model_copy(update={"separate": "none"}))
+    kinds, whole = _kinds(labels, points), np.zeros(parts[1] + 1, int)
+    whole[parts[0]] = labels
+    return {part: kinds[number] for part, number in enumerate(whole.tolist()) if part and number in kinds}
 
 
 def _kinds(labels: Labels, points: Sequence[Point]) -> dict[int, str]:

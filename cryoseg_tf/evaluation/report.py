@@ -18,7 +18,7 @@ from ..io import atomic
 from ..io.page import templates
 from ..run import Run
 from .calibration import Calibration
-from .evaluate import SUMMARY, Evaluation, Row, check_out
+from .evaluate import BEGUN, SUMMARY, Evaluation, Row, check_out
 from .figures import boxplots, learning_curves, precision_recall, recall_by_kind, recall_by_size, reliability_diagram
 from .objects import TruthObject
 from .provenance import facts, trained_on, versions
@@ -64,10 +64,15 @@ def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
     check_out(out)
     summary = evaluation.summary()
     page = render(evaluation, summary, run)
-    atomic.write_json(out / SUMMARY, summary)
-    atomic.write_text(out / "scores.csv", scores_csv(evaluation))
-    atomic.write_text(out / "objects.csv", objects_csv(evaluation))
-    atomic.write_text(out / REPORT, page)
+    atomic.write_texts(
+        {
+            out / SUMMARY: atomic.json_text(summary),
+            out / "scores.csv": scores_csv(evaluation),
+            out / "objects.csv": objects_csv(evaluation),
+            out / REPORT: page,
+        }
+    )
+    (out / BEGUN).unlink(missing_ok=True)
     return out / REPORT
 
 

@@ -30,7 +30,7 @@ class Summary:
         self._drawing = (config.evaluation.resamples, config.seed)
 
     def content(self) -> dict[str, Any]:
-        """Return all of it but the calibration."""
+        """Return all of it but the calibration and what failed."""
         settings, several = self._config.evaluation, len(self._names) > 1
         counts = Counter(self._groups or ()).values()
         content: dict[str, Any] = {"images": len(self._rows), "metrics": self._metrics(_foreground)}
@@ -105,7 +105,9 @@ class Summary:
 
 def summarise(evaluation: "Evaluation") -> dict[str, Any]:
     """Return the content of ``summary.json``."""
-    return Summary(evaluation.rows, evaluation.config).content() | {"calibration": evaluation.calibration.summary()}
+    failed = [{"image": name, "error": error} for name, error in evaluation.failed.items()]
+    content = Summary(evaluation.rows, evaluation.config).content()
+    return content | {"calibration": evaluation.calibration.summary(), "failed": failed}
 
 
 def groups_of(rows: Sequence["Row"]) -> list[str] | None:

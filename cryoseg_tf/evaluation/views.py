@@ -85,8 +85,10 @@ def overlay(pixels: Array, truth: Array, prediction: Array) -> Picture:
 def save_overlay(picture: Picture, path: Path) -> None:
     """Write an overlay as JPEG."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
     # full colour resolution: halved, thin outlines turn gray
-    Image.fromarray(picture).save(path, format="JPEG", quality=88, subsampling=0)
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=88, subsampling=0)
+    path.write_bytes(buffer.getvalue())  # Pillow's own writing of JPEG is silent on a full disk
 
 
 def save_view(pixels: Array, truth: Array, prediction: Array, path: Path) -> None:

@@ -8,7 +8,7 @@ from ..config import Config, Contract
 from ..data.images import Facts, examine
 from ..data.pairs import Pair, note_instances, read_annotated
 from ..data.splits import Split
-from ..errors import DataError
+from ..errors import DataError, ImageError
 from ..io import atomic
 from ..io.micrograph import warn_of_data_bar
 
@@ -36,6 +36,9 @@ def survey(split: Split, config: Config) -> Survey:
 
     def facts(pair: Pair) -> Facts:
         annotated = read_annotated(pair, config.data)
+        pixels = annotated.micrograph.pixels
+        if pair.part is None and pixels.min() == pixels.max():  # a part may be, of an image that is not
+            raise ImageError(f"{pair.image} is blank: every pixel is {pixels.min()}; remove it")
         warn_of_data_bar(annotated.micrograph)
         return examine(annotated, contract)
 

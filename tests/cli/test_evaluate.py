@@ -41,3 +41,14 @@ def test_groups_that_leave_images_out_are_unknown(cli, trained, make_pairs, tmp_
     assert result.exit_code == 0, result.stderr
     assert "groups.csv has no row for images/x21.png" in result.stderr
     assert "groups: unknown" in result.stdout
+
+
+def test_an_image_that_cannot_be_read_is_named_and_the_rest_is_scored(cli, trained, make_pairs, tmp_path):
+    data = make_pairs(tmp_path / "data", 3, first=20)
+    (data / "images" / "x21.png").write_bytes(b"no image")
+    result = cli("evaluate", trained, data, "--out", tmp_path / "out", "--json")
+    assert result.exit_code == 1
+    assert "FAILED: " in result.stderr
+    assert "x21.png" in result.stderr
+    assert json.loads(result.stdout)["images"] == 2
+    assert "x21.png could not be scored and is left out" in (tmp_path / "out" / "report.html").read_text("utf-8")

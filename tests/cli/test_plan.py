@@ -31,6 +31,16 @@ def test_with_minutes_it_times_steps(cli, data, tmp_path):
     assert files(tmp_path) == before
 
 
+def test_the_preview_replaces_nothing(cli, data):
+    before = files(data)
+    image = next(path for path in before if path.parent.name == "images")
+    for path, words in ((image, f"{image} exists"), (image.with_name("new.tif"), "end it in .png")):
+        result = cli("plan", data, "--preview", path)
+        assert result.exit_code == 2
+        assert words in result.stderr
+    assert files(data) == before
+
+
 def test_the_preview_shows_patches(cli, data, tmp_path):
     path = tmp_path / "new" / "preview.png"
     result = cli("plan", data, *SMALL, "--preview", path)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cryoseg_tf.data.pairs import Pair, find_pairs
 from cryoseg_tf.data.preprocess import Status
-from cryoseg_tf.errors import ConfigError, DataError, ImageError
+from cryoseg_tf.errors import ConfigError, DataError
 from cryoseg_tf.evaluation.evaluate import check_out, evaluate
 from cryoseg_tf.evaluation.scores import Scores
 from cryoseg_tf.evaluation.tables import objects_csv, scores_csv
@@ -28,7 +28,7 @@ def test_summary_has_the_fixed_shape(bright, config, four, tmp_path):
     summary = evaluate(bright(), four, config, tmp_path / "out").summary()
     assert summary.keys() == {
         "images", "metrics", "micro", "boundary", "objects", "groups", "seen_in_training", "status", "resamples",
-        "calibration",
+        "calibration", "failed",
     }  # fmt: skip
     assert summary["metrics"].keys() == {"dice", "recall", "precision", "iou", "boundary_f1"}
     assert (summary["images"], summary["resamples"]) == (4, 200)
@@ -111,7 +111,7 @@ def test_a_pixel_size_that_contradicts_the_file_is_refused(bright, config, four,
     pairs = [Pair("images/a.tif", image, four[0].mask)]
     same, other = (config.replace({"data.image_pixel_size": size}) for size in (10.0, 12.0))
     assert evaluate(bright(), pairs, same, tmp_path / "out").rows[0].pixel_size == 10
-    with pytest.raises(ImageError, match="says its pixel size is 10 nm"):
+    with pytest.raises(DataError, match="says its pixel size is 10 nm"):
         evaluate(bright(), pairs, other, tmp_path / "out")
 
 
@@ -288,11 +288,23 @@ def test_new_empty_and_unfinished_folders_are_fine(bright, config, four, tmp_pat
     check_out(tmp_path / "out")  # overlays, and no summary yet
 
 
+def test_an_image_that_cannot_be_read_does_not_stop_the_others(bright, config, four, tmp_path):
+    whole = evaluate(bright(), four, config, tmp_path / "whole")
+    four[1].image.write_bytes(b"no image")
+    evaluation = evaluate(bright(), four, config, tmp_path / "out")
+    assert [row.name for row in evaluation.rows] == [row.name for row in whole.rows if row.name != four[1].name]
+    assert evaluation.summary()["images"] == 3
+    (failure,) = evaluation.summary()["failed"]
+    assert failure["image"] == four[1].name
+    assert str(four[1].image) in failure["error"]
+
+
 def test_a_failure_leaves_the_overlays_that_were_there(bright, config, four, tmp_path):
     evaluate(bright(), four, config, tmp_path / "out")
     before = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
-    four[3].image.write_bytes(b"no image")
-    with pytest.raises(ImageError, match=r"d\.png"):
+    for pair in four:
+        pair.image.write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"(?s)no image could be scored.*d\.png"):
         evaluate(bright(), four, config, tmp_path / "out")
     assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == before
     assert sum(p.suffix == ".jpg" for p in before) == 4

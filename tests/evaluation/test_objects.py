@@ -149,6 +149,14 @@ def test_touching_cells_are_divided_on_request():
     assert apart.f1_mean == 1
 
 
+def test_parts_of_a_divided_object_keep_its_kind():
+    mask = disc(30, 20, 12) | disc(30, 40, 12) | disc(30, 60, 12)
+    settings = CONFIG.model_copy(update={"separate": "watershed"})
+    assert [one.kind for one in object_scores(mask, mask, 1, settings, [(30, 20, "cluster")]).truth] == ["cluster"] * 3
+    points = [(30, 20, "dark"), (30, 40, "bright")]
+    assert [one.kind for one in object_scores(mask, mask, 1, settings, points).truth] == ["dark", "bright", MIXED]
+
+
 @pytest.mark.parametrize("scale", [1, 3])
 def test_one_cell_stays_one_at_any_pixel_size(scale):
     shape = (60 * scale, 90 * scale)

@@ -8,7 +8,7 @@ import pytest
 
 from cryoseg_tf.config import Config
 from cryoseg_tf.data.images import Facts
-from cryoseg_tf.errors import DataError
+from cryoseg_tf.errors import ConfigError, DataError
 from cryoseg_tf.training import choices
 from cryoseg_tf.training.choices import resolve
 from cryoseg_tf.training.survey import Survey
@@ -162,6 +162,8 @@ def test_a_class_that_is_absent_weighs_1():
 
 def test_weights_that_are_set_win():
     assert chosen(facts(), training__class_weights=[1.0, 7.0]).config.training.class_weights == (1.0, 7.0)
+    with pytest.raises(ConfigError, match=r"holds 3 numbers for 2 classes: .* background, cell"):
+        chosen(facts(), training__class_weights=[1.0, 7.0, 2.0])
     assert chosen(facts(), training__class_weights="none").config.training.class_weights == (1.0, 1.0)
 
 
