@@ -83,7 +83,10 @@ threads = click.option(
     help="Processor threads to compute with. [default: one per core]",
 )
 pixel_size = click.option(
-    "--pixel-size", type=POSITIVE, metavar="NM", help="Pixel size in nm, for images whose file does not say."
+    "--pixel-size",
+    type=POSITIVE,
+    metavar="NM",
+    help="Pixel size in nm, for images whose file does not say; one that says otherwise is refused.",
 )
 data_bar = click.option(
     "--data-bar",
