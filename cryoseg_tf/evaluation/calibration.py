@@ -9,6 +9,7 @@ from ..io.mask import Mask
 from ..io.micrograph import Micrograph
 from ..models.calibration import Reliability, undone
 from ..segmentation.segmenter import Segmentation
+from .scores import or_null
 
 LARGEST = 2**26
 """Pixels times channels: beyond it an image's probabilities (4 bytes each) are not kept to be looked at."""
@@ -58,12 +59,8 @@ class Calibration:
         """Return the numbers for ``summary.json``; null where there is none."""
         before = self.before.ece if self.before else math.nan
         return {
-            "ece": _or_null(self.given.ece),
-            "ece_before": _or_null(before),
+            "ece": or_null(self.given.ece),
+            "ece_before": or_null(before),
             "temperature": self.temperature,
             "threshold": self.threshold,
         }
-
-
-def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else value

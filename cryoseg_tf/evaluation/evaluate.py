@@ -3,6 +3,7 @@
 Overlays go to disk while it runs; what stays is one small ``Row`` an image.
 """
 
+import functools
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from .kinds import points_of
 from .objects import ObjectScores, Point, object_scores
 from .precision_recall import PrecisionRecall
 from .scores import Scores, foreground_scores, pixel_scores
-from .summary import FOREGROUND, summarise
+from .summary import BOUNDARY_F1, FOREGROUND, summarise
 from .views import overlay, save_overlay, save_view
 
 OVERLAYS = "overlays"
@@ -68,6 +69,11 @@ class Row:
     overlay: Path
     view: Path
 
+    def metrics(self, name: str | None = None) -> dict[str, float]:
+        """Return the scores of a class, or of all foreground as one, by name; that of its outlines is the last."""
+        scores = self.foreground if name is None else self.classes[name]
+        return scores.values() | {BOUNDARY_F1: self.boundary[FOREGROUND if name is None else name]}
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -101,6 +107,11 @@ class Evaluation:
 
     def summary(self) -> dict[str, Any]:
         """Return the content of ``summary.json``: means over images with 95 % intervals; null where there is none."""
+        return self._summary
+
+    @functools.cached_property
+    def _summary(self) -> dict[str, Any]:
+        # intervals of many images take seconds, and both the report and the command line ask
         return summarise(self)
 
 

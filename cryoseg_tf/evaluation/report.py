@@ -23,7 +23,7 @@ from .figures import boxplots, learning_curves, precision_recall, recall_by_kind
 from .objects import TruthObject
 from .provenance import facts, trained_on, versions
 from .scores import Scores
-from .summary import BOUNDARY_F1, FOREGROUND
+from .summary import BOUNDARY_F1
 from .tables import objects_csv, scores_csv
 from .views import CLASSES, DIFFERENCE, OVERLAYS, VIEWS, embed_overlay, embed_view
 
@@ -111,7 +111,7 @@ def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
 
 def foreground(rows: Sequence[Row]) -> dict[str, list[float]]:
     """Return each score of all foreground classes as one, an entry an image."""
-    values = [row.foreground.values() | {BOUNDARY_F1: row.boundary[FOREGROUND]} for row in rows]
+    values = [row.metrics() for row in rows]
     return {metric: [of_row[metric] for of_row in values] for metric in NAMES}
 
 

@@ -95,3 +95,8 @@ def _counts(there: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_], known: n
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else math.nan
+
+
+def or_null(value: float) -> float | None:
+    """Return a score as JSON has it: null where it is NaN."""
+    return None if math.isnan(value) else value

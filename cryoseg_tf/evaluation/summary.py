@@ -1,14 +1,13 @@
 """What ``summary.json`` says: means over images, counts of objects, and intervals that draw whole groups."""
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..config import Config
 from ..data.preprocess import Status
 from .objects import ObjectScores, TruthObject
-from .scores import METRICS, Scores
+from .scores import METRICS, Scores, or_null
 from .statistics import Estimate, mean_interval, share_interval
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ class Summary:
         """Return all of it but the calibration and what failed."""
         settings, several = self._config.evaluation, len(self._names) > 1
         counts = Counter(self._groups or ()).values()
-        content: dict[str, Any] = {"images": len(self._rows), "metrics": self._metrics(_foreground)}
+        content: dict[str, Any] = {"images": len(self._rows), "metrics": self._metrics(None)}
         if several:
-            content["classes"] = {name: self._metrics(_of_class(name)) for name in self._names}
-            content["macro"] = self._metrics(*map(_of_class, self._names))
+            content["classes"] = {name: self._metrics(name) for name in self._names}
+            content["macro"] = self._metrics(*self._names)
         return content | {
             "micro": self._micro(),
             "boundary": {"tolerance_px": settings.boundary_px, "tolerance_nm": settings.boundary_nm},
@@ -48,9 +47,9 @@ class Summary:
             "resamples": settings.resamples,
         }
 
-    def _metrics(self, *classes: Callable[["Row"], dict[str, float]]) -> dict[str, Any]:
+    def _metrics(self, *classes: str | None) -> dict[str, Any]:
         """Return the mean of each metric over images, and then over classes where there are several."""
-        table = [[values(row) for values in classes] for row in self._rows]
+        table = [[row.metrics(name) for name in classes] for row in self._rows]
         return {
             metric: self._mean([[values[metric] for values in row] for row in table])
             for metric in (*METRICS, BOUNDARY_F1)
@@ -58,7 +57,7 @@ class Summary:
 
     def _micro(self) -> dict[str, float | None]:
         counted = (row.classes[name] for row in self._rows for name in self._names)
-        return {metric: _or_null(value) for metric, value in sum(counted, Scores(0, 0, 0)).values().items()}
+        return {metric: or_null(value) for metric, value in sum(counted, Scores(0, 0, 0)).values().items()}
 
     def _objects(self, name: str) -> dict[str, Any]:
         images = [row.objects[name] for row in self._rows]
@@ -70,9 +69,9 @@ class Summary:
             "predicted": len(every.predicted),
             "found": every.found,
             "recall": self._recall([scores.truth for scores in images]),
-            "precision": _or_null(every.precision),
-            "f1": _or_null(every.f1),
-            "f1_mean": _or_null(every.f1_mean),
+            "precision": or_null(every.precision),
+            "f1": or_null(every.f1),
+            "f1_mean": or_null(every.f1_mean),
             "false": every.false_objects,
             "false_per_image": every.false_objects / len(images),
             "false_per_1000_um2": 1000 * known.false_objects / area if area else None,
@@ -116,18 +115,6 @@ def groups_of(rows: Sequence["Row"]) -> list[str] | None:
     return groups if len(groups) == len(rows) else None
 
 
-def _foreground(row: "Row") -> dict[str, float]:
-    return row.foreground.values() | {BOUNDARY_F1: row.boundary[FOREGROUND]}
-
-
-def _of_class(name: str) -> Callable[["Row"], dict[str, float]]:
-    return lambda row: row.classes[name].values() | {BOUNDARY_F1: row.boundary[name]}
-
-
 def _written(estimate: Estimate) -> dict[str, Any]:
     mean, bounds = estimate
-    return {"mean": _or_null(mean), "ci95": [_or_null(bound) for bound in bounds]}
-
-
-def _or_null(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return {"mean": or_null(mean), "ci95": [or_null(bound) for bound in bounds]}

@@ -3,16 +3,15 @@
 An empty cell means that a value is not defined, or that the pixel size is unknown.
 """
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ..io.table import csv_text
 from .evaluate import Evaluation, Row
 from .objects import FoundObject, TruthObject
 from .scores import METRICS
-from .summary import BOUNDARY_F1, FOREGROUND
+from .summary import BOUNDARY_F1
 
 OBJECT_COLUMNS = (
     "image", "class", "kind", "what", "area_px", "area_um2", "diameter_nm",
@@ -26,7 +25,7 @@ def scores_csv(evaluation: Evaluation) -> str:
     several = names if len(names) > 1 else ()
     metrics = (*METRICS, BOUNDARY_F1)
     header = ["image", *metrics, "status", "seen_in_training", *(f"{m}_{name}" for name in several for m in metrics)]
-    return _written(header, (_scores(row, several) for row in evaluation.rows))
+    return csv_text(header, (_scores(row, several) for row in evaluation.rows))
 
 
 def objects_csv(evaluation: Evaluation) -> str:
@@ -34,12 +33,12 @@ def objects_csv(evaluation: Evaluation) -> str:
 
     Places are centroids, from the centre of the first pixel; the diameter is that of a circle of the same area.
     """
-    return _written(OBJECT_COLUMNS, (line for row in evaluation.rows for line in _objects(row)))
+    return csv_text(OBJECT_COLUMNS, (line for row in evaluation.rows for line in _objects(row)))
 
 
 def _scores(row: Row, several: Sequence[str]) -> list[Any]:
-    values = [*row.foreground.values().values(), row.boundary[FOREGROUND]]
-    classes = [v for name in several for v in (*row.classes[name].values().values(), row.boundary[name])]
+    classes = [value for name in several for value in row.metrics(name).values()]
+    values = row.metrics().values()
     return [row.name, *_cells(values), row.status.name.lower(), str(row.seen).lower(), *_cells(classes)]
 
 
@@ -61,11 +60,3 @@ def _measures(one: TruthObject | FoundObject, pixel_size: float | None) -> list[
 
 def _cells(values: Iterable[float]) -> list[float | str]:
     return ["" if math.isnan(value) else value for value in values]
-
-
-def _written(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -21,6 +21,7 @@ from ..errors import CryoSegError, DataError
 from ..io import atomic
 from ..io.mask import Mask, write_mask
 from ..io.micrograph import SUFFIXES, read_micrograph
+from ..run import Run
 from .segmenter import Segmenter
 
 RECORDS = "records.jsonl"
@@ -117,7 +118,7 @@ def segment_files(
         OSError: Before any work, if ``out`` cannot be made or written to.
     """
     targets = destinations(images, out)
-    if (out / "run.json").is_file():
+    if Run(out).exists:
         raise DataError(f"{out} is a run, which fit may empty: choose another --out for masks")
     atomic.check_writable(out)
     data = data or DataConfig()

@@ -1,7 +1,5 @@
 """What happens during training besides learning: the schedule, checkpoints, stopping."""
 
-import csv
-import io
 import logging
 import time
 from contextlib import ExitStack
@@ -10,6 +8,7 @@ import keras
 
 from ..config import TrainingConfig
 from ..io import atomic
+from ..io.table import csv_text
 from ..run import Run
 from .optimization import averaged
 from .schedules import Rates
@@ -120,8 +119,6 @@ def save_model(run: Run, model: keras.Model) -> None:
 def write_history(run: Run, progress: Progress) -> None:
     """Write one row for each epoch to ``history.csv``."""
     if progress.history:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, progress.history[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(progress.history)
-        atomic.write_text(run.path / "history.csv", text.getvalue())
+        names = list(progress.history[0])
+        rows = ([epoch[name] for name in names] for epoch in progress.history)
+        atomic.write_text(run.path / "history.csv", csv_text(names, rows))

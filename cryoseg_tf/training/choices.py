@@ -14,7 +14,7 @@ from ..data.augment import COARSEST
 from ..data.images import Facts
 from ..data.patches import patch_side
 from ..data.preprocess import SMALLEST_SIDE, model_shape
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from .scale import Scale, choose_scale, typical_diameters
 from .strategy import has_gpu
 from .survey import Survey
@@ -47,8 +47,10 @@ def resolve(config: Config, found: Survey) -> Choices:
     """Fill in what follows from the images.
 
     Raises:
+        ConfigError: If there is not one weight for each class.
         DataError: If an image nearly vanishes at the network's scale.
     """
+    config = config.replace({"data.classes": config.data.classes})  # no folder will name others: weights are counted
     config = _with_kind(config, [*found.train, *found.validation])
     scale = choose_scale(config.data, found.train)
     contract = _contract(config, found, scale)
@@ -156,11 +158,6 @@ def _class_weights(config: Config, shares: Sequence[float]) -> tuple[float, ...]
     """Weigh classes by one over the root of their share, 1 on average: rare ones more, yet not as they are rare."""
     stated = config.training.class_weights
     if isinstance(stated, tuple):
-        if len(stated) != len(shares):
-            raise ConfigError(
-                f"training.class_weights holds {len(stated)} numbers for {len(shares)} classes: "
-                f"it must hold one for each of {', '.join(config.data.classes)}"
-            )
         return stated
     # two are told apart by the calibrated threshold
     if stated == "none" or len(shares) == 2 or not config.training.weighs_classes:

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ...io.table import csv_text
 from .scene import OPAQUE, Scene
 
 COVERED = 0.3
@@ -56,9 +57,8 @@ def find_objects(scene: Scene, low: Collection[int], annotation: str) -> tuple[n
 
 def lines(images: Sequence[tuple[str, Sequence[Object]]]) -> str:
     """Return images' objects as CSV, ``image`` and the fields of ``Object``, a line each."""
-    rows = [["image", *(f.name for f in fields(Object))]]
-    rows += [[name, *map(str, astuple(found))] for name, objects in images for found in objects]
-    return "".join(",".join(row).replace("True", "true").replace("False", "false") + "\n" for row in rows)
+    rows = ([name, *astuple(found)[:-1], str(found.annotated).lower()] for name, objects in images for found in objects)
+    return csv_text(["image", *(f.name for f in fields(Object))], rows)
 
 
 def _middle(inside: npt.NDArray[np.bool_]) -> tuple[int, int]:
