@@ -1,31 +1,115 @@
-"""The bundle: a folder with a manifest and one artefact per format."""
+"""The bundle: a folder with a manifest and the artefacts of each format.
 
-from collections.abc import Callable, Sequence
+::
+
+    manifest.json            this page's ``Manifest``
+    MODEL_CARD.md            the same for people
+    golden/                  raw images, and what the trained model makes of them
+    saved_model/             for TensorFlow
+    onnx/  run.py            for ONNX Runtime, TensorRT; a runner in one file
+    tflite/  openvino/       for LiteRT, OpenVINO
+
+Nothing in a bundle is ever run as code by this package.
+"""
+
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
 
 from cryoseg_tf import __version__
 from cryoseg_tf.config import Branch, Contract
 from cryoseg_tf.errors import ExportError
-from cryoseg_tf.io import atomic
-from cryoseg_tf.run import Run
 
-from .saved_model import export_saved_model
+from .golden import GoldenCase
 
-SCHEMA = 1
-FORMATS: dict[str, Callable[[Run, Path], None]] = {"saved_model": export_saved_model}
+MANIFEST = "manifest.json"
+SCHEMA = 2
+
+PRECISIONS = ("float32", "float16", "int8")
+"""Of the network; what is before and after it stays float32."""
+
+
+class Network(Branch):
+    """How to feed the network.
+
+    Attributes:
+        channels: Of its output: 1 (sigmoid; the foreground's probability) or one per class (softmax).
+        stride: Sides of a tile are multiples of this.
+        halo: An output pixel depends on input no farther than this; null: on all of it, never tile.
+        tile: Largest side of a tile, halo included; images up to this go through as a whole.
+    """
+
+    channels: int
+    stride: int
+    halo: int | None
+    tile: int
+
+
+class Tolerances(Branch):
+    """How far a runtime may be from the golden outputs.
+
+    Attributes:
+        probability: In float32, anywhere; a mask may differ only where the probability is as near to the decision.
+        dice: In float16 and int8, at least, for each class.
+    """
+
+    probability: float
+    dice: float = 0.99
+
+
+class Provenance(Branch):
+    """Where the model comes from.
+
+    Attributes:
+        model: SHA-256 of the run's ``model.keras``.
+        images: SHA-256 of each image and mask that trained or validated.
+        split: Which trained and which validated, with groups and areas.
+        config: Every setting of the training.
+        seed: Of the training.
+        packages: Versions that it was trained with.
+        best_epoch: Which epoch the weights are of.
+        validation_dice: Theirs.
+        scores: ``summary.json`` of an evaluation, where one was given to the export.
+        golden: "training images", or "phantoms" where those were gone.
+        unseen: Classes that no golden image shows, for the model finds them in none.
+    """
+
+    model: str
+    images: dict[str, str]
+    split: dict[str, Any]
+    config: dict[str, Any]
+    seed: int
+    packages: dict[str, str]
+    best_epoch: int | None
+    validation_dice: float | None
+    scores: dict[str, Any] | None
+    golden: str
+    unseen: tuple[str, ...]
 
 
 class Manifest(Branch):
-    """The content of ``manifest.json``: how to use the model, and what each file should hash to."""
+    """The content of ``manifest.json``: how to use the model, and what each file should hash to.
+
+    Attributes:
+        formats: For each format, its files by what they are: ``float32``, ``float16`` and ``int8`` are the
+            network (normalised tiles in); ``segment`` is the whole way; ``statistics`` and ``resample`` are
+            the steps around the network; ``recipe`` is how to build it.
+        golden: Images and the trained model's answers.
+        files: SHA-256 of every other file.
+    """
 
     schema_version: int = SCHEMA
     created_by: str = f"cryoseg-tf {__version__}"
-    formats: tuple[str, ...]
+    formats: dict[str, dict[str, str]]
     contract: Contract
-    stride: int
-    model: str
-    files: dict[str, str]
+    network: Network
+    tolerances: Tolerances
+    golden: tuple[GoldenCase, ...]
+    provenance: Provenance
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,46 +119,57 @@ class Bundle:
     path: Path
     manifest: Manifest
 
+    @classmethod
+    def open(cls, path: Path | str) -> "Bundle":
+        """Read a bundle's manifest; whether its files are whole is for ``verify`` to say.
 
-def export(run: Run | Path | str, formats: Sequence[str], destination: Path | str, overwrite: bool = False) -> Bundle:
-    """Write a run's model in each format, with a manifest; all at once, or nothing.
+        Raises:
+            ExportError: If there is none, or one that this version cannot read.
+        """
+        path = Path(path)
+        if not is_bundle(path):
+            why = f"holds no {MANIFEST}" if path.is_dir() else "does not exist"
+            raise ExportError(f"{path} is not a bundle: it {why}")
+        file = path / MANIFEST
+        try:
+            content = json.loads(file.read_text("utf-8"))
+            version = content["schema_version"]
+        except OSError as error:
+            raise ExportError(f"{file} cannot be read: {error.strerror or error}") from None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportError(f"{file} is damaged: {error}") from None
+        if version != SCHEMA:
+            remedy = "update this one" if isinstance(version, int) and version > SCHEMA else "export the run again"
+            raise ExportError(f"{path} was written by another cryoseg-tf (schema {version}, known: {SCHEMA}): {remedy}")
+        try:
+            return cls(path, Manifest.model_validate(content))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise ExportError(f"{file} is damaged: {place}: {first['msg']}") from None
 
-    Args:
-        run: A run with a model.
-        formats: Names from ``FORMATS``.
-        destination: The folder to make, ``NAME.cryoseg`` by custom.
-        overwrite: Replace an earlier bundle there.
+    def file(self, format_name: str, what: str) -> Path:
+        """Return the file of a format, e.g. ``("onnx", "float32")``.
 
-    Raises:
-        ExportError: If a format is unknown, or the destination is there already or no bundle.
-        RunError: If the run has no usable model.
-    """
-    run = run if isinstance(run, Run) else Run(run)
-    destination = Path(destination)
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown or not formats:
-        raise ExportError(f"format {unknown[0] if unknown else ''!r} is not known: choose from {', '.join(FORMATS)}")
-    _check_free(destination, overwrite)
-    with atomic.written(destination) as part:
-        part.mkdir()
-        for name in dict.fromkeys(formats):
-            FORMATS[name](run, part / name)
-        files = {p.relative_to(part).as_posix(): atomic.sha256(p) for p in sorted(part.rglob("*")) if p.is_file()}
-        manifest = Manifest(
-            formats=tuple(dict.fromkeys(formats)),
-            contract=run.contract,
-            stride=run.config.model.stride,
-            model=atomic.sha256(run.model_file),
-            files=files,
-        )
-        atomic.write_json(part / "manifest.json", manifest.model_dump(mode="json"))
-    return Bundle(destination, manifest)
+        Raises:
+            ExportError: If the bundle has none, or it is missing.
+        """
+        files = self.manifest.formats.get(format_name)
+        if files is None:
+            there = ", ".join(self.manifest.formats)
+            raise ExportError(f"{self.path} holds no {format_name}, only {there}: export it with --to {format_name}")
+        if what not in files:
+            raise ExportError(f"{self.path} holds no {what} as {format_name}, only {', '.join(files)}")
+        path = self.path / files[what]
+        if not path.exists():
+            raise ExportError(f"{path} is missing: the bundle is incomplete, copy it again")
+        return path
+
+    def precisions(self, format_name: str) -> tuple[str, ...]:
+        """Return the precisions that it has of a format's network."""
+        return tuple(p for p in PRECISIONS if p in self.manifest.formats.get(format_name, {}))
 
 
-def _check_free(destination: Path, overwrite: bool) -> None:
-    if not destination.exists():
-        return
-    if not (destination / "manifest.json").is_file():
-        raise ExportError(f"{destination} exists and is not a bundle: choose another --out")
-    if not overwrite:
-        raise ExportError(f"{destination} is a bundle already: --overwrite replaces it")
+def is_bundle(path: Path) -> bool:
+    """Say whether a folder looks like a bundle."""
+    return (path / MANIFEST).is_file()

@@ -1,43 +1,64 @@
 """A TensorFlow SavedModel that needs nothing but TensorFlow to run."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.core.protobuf import fingerprint_pb2
 
-from cryoseg_tf.run import Run
+from cryoseg_tf.config import Contract
 
-from .graph import segment_function
+from .graph import (
+    IMAGE,
+    IMAGES,
+    PIXEL_SIZE,
+    SHAPE,
+    TILE,
+    network_function,
+    resample_function,
+    segment_function,
+    statistics_function,
+)
 
-INPUTS = {"segment": tf.float32, "segment_uint8": tf.uint8, "segment_uint16": tf.uint16}
+COUNTS = {"segment": tf.float32, "segment_uint8": tf.uint8, "segment_uint16": tf.uint16}
 """Signatures and the dtype of their ``image``; the first is the default one."""
 
 
-def export_saved_model(run: Run, path: Path) -> None:
-    """Write the run's model with one signature per dtype; all share one function and its weights.
+def write_saved_model(model: keras.Model, contract: Contract, stride: int, path: Path) -> None:
+    """Write a model with the signatures of ``COUNTS``, ``statistics``, ``resample`` and ``probabilities``.
 
-    float32 holds 8- and 16-bit counts exactly, so every signature gives the same mask.
+    float32 holds 8- and 16-bit counts exactly, so every one of ``COUNTS`` gives the same mask; they
+    share one function.
     """
-    model = run.load_model()
-    segment = tf.function(
-        segment_function(model, run.contract, run.config.model.stride),
-        input_signature=[_image(tf.float32), _pixel_size()],
-        autograph=False,
-    )
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    for name, dtype in INPUTS.items():
-        archive.add_endpoint(
-            name,
+    segment = _traced(segment_function(model, contract, stride), IMAGE, PIXEL_SIZE)
+    module = tf.Module()
+    # in the network's order: Keras' ExportArchive keeps a set, which makes each export another one
+    module.weights = [weight.value for weight in model.weights]
+    signatures = {
+        name: tf.function(
             lambda image, pixel_size: segment(tf.cast(image, tf.float32), pixel_size),
-            input_signature=[_image(dtype), _pixel_size()],
-        )
-    archive.write_out(str(path), verbose=False)
+            input_signature=[tf.TensorSpec(IMAGE.shape, dtype, name="image"), PIXEL_SIZE],
+            autograph=False,
+        ).get_concrete_function()
+        for name, dtype in COUNTS.items()
+    }
+    signatures |= {
+        "statistics": _traced(statistics_function(contract), IMAGE, PIXEL_SIZE),
+        "resample": _traced(resample_function, IMAGES, SHAPE),
+        "probabilities": _traced(network_function(model), TILE),
+        "serving_default": signatures["segment"],
+    }
+    tf.saved_model.save(module, str(path), signatures=signatures)
+    _drop_random_number(path / "fingerprint.pb")
 
 
-def _image(dtype: tf.DType) -> tf.TensorSpec:
-    return tf.TensorSpec((None, None, None), dtype, name="image")
+def _traced(function: Any, *signature: tf.TensorSpec) -> Any:
+    return tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
 
 
-def _pixel_size() -> tf.TensorSpec:
-    return tf.TensorSpec((), tf.float32, name="pixel_size")
+def _drop_random_number(path: Path) -> None:
+    """Take the one thing from a SavedModel that differs between two exports of the same model."""
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(path.read_bytes())
+    fingerprint.ClearField("uuid")
+    path.write_bytes(fingerprint.SerializeToString(deterministic=True))

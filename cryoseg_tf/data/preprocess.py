@@ -22,7 +22,11 @@ GRID = 2**20
 SMALLEST_SIDE = 8
 """An image with fewer pixels along a side, at the network's scale, shows nothing."""
 
-FLOAT_MAX = float(np.finfo(np.float32).max)
+LARGEST = 1e30
+"""Beyond this, float32 overflows on the way: such a count is taken for no number."""
+
+SMALLEST = 1e-30
+"""A range of counts below this is none: float32 would underflow, in each runtime elsewhere."""
 
 
 class Status(enum.IntEnum):
@@ -75,9 +79,11 @@ def statistics(values: Tensor, neighbours: Tensor, contract: Contract) -> tuple[
     high = tf.math.top_k(values, count - high_rank + 1).values[:, -1]
     noise = tf.reduce_mean(tf.abs(neighbours - values), axis=1)
     spread = high - low
-    contrast = tf.where(spread > 0, spread / tf.maximum(noise, spread * 1e-6), 0.0)
+    some = spread > SMALLEST
+    contrast = tf.where(some, spread / tf.where(some, tf.maximum(noise, spread * 1e-6), 1.0), 0.0)
     reach = tf.maximum(spread, contract.minimum_contrast * noise)
-    return low, tf.where(reach > 0, 1.0 / tf.where(reach > 0, reach, 1.0), 0.0), contrast
+    some = reach > SMALLEST
+    return low, tf.where(some, 1.0 / tf.where(some, reach, 1.0), 0.0), contrast
 
 
 def image_statistics(pixels: npt.NDArray[Any], contract: Contract) -> tuple[float, float, float]:
@@ -95,8 +101,11 @@ def normalise(images: Any, offset: Any, scale: Any) -> Any:
 
 
 def finite(images: Tensor) -> Tensor:
-    """Say for each pixel whether it is a number; a comparison, since not every format has ``is_finite``."""
-    return tf.abs(images) <= FLOAT_MAX
+    """Say for each pixel whether it is a number that can be computed with, up to ``LARGEST``.
+
+    By comparison, since not every format has ``is_finite``.
+    """
+    return tf.abs(images) <= LARGEST
 
 
 def model_shape(height: Tensor, width: Tensor, pixel_size: Tensor, contract: Contract) -> Tensor:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,40 @@ class Segmentation:
     mask: Mask
     status: Status
     probabilities: Array | None = None
+
+
+class Facts(NamedTuple):
+    """What is found about an image before the network sees it.
+
+    Attributes:
+        offset: ``(pixels - offset) * scale`` is what the network sees.
+        scale: See ``offset``.
+        shape: ``(height, width)`` at the network's scale.
+        status: See ``Status``.
+    """
+
+    offset: np.float32
+    scale: np.float32
+    shape: tuple[int, int]
+    status: Status
+
+
+def examine(micrograph: Micrograph, contract: Contract) -> Facts:
+    """Find how an image is to be shown to the network, and whether it can be."""
+    pixels = micrograph.pixels
+    offset, scale, contrast = image_statistics(pixels, contract)
+    pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
+    shape = model_shape(*pixels.shape, pixel_size, contract)
+    found = status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)
+    height, width = shape.numpy().tolist()
+    return Facts(np.float32(offset), np.float32(scale), (height, width), Status(int(found[0])))
+
+
+def at_network_scale(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Return pixels resampled to ``shape``, as float32; the same ones if they have it."""
+    if shape == pixels.shape:
+        return pixels
+    return resample(pixels.astype(np.float32)[None, :, :, None], shape).numpy()[0, :, :, 0]
 
 
 class Segmenter:
@@ -81,24 +115,25 @@ class Segmenter:
         """Segment one micrograph; ``probabilities`` keeps them, at 4 bytes per pixel and channel."""
         pixels, contract = micrograph.pixels, self.contract
         height, width = pixels.shape
-        offset, scale, contrast = image_statistics(pixels, contract)
-        pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
-        shape = model_shape(height, width, pixel_size, contract)
-        found = Status(
-            int(status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)[0])
-        )
+        facts = examine(micrograph, contract)
         mask = np.zeros((height, width), np.uint8)
-        kept = np.zeros((height, width, self.predictor.channels), np.float32) if probabilities else None
-        if found not in EMPTY:
-            source, scaled = _scaled(pixels, tuple(shape.numpy().tolist()))
-            predictions = self._predict(source, np.float32(offset), np.float32(scale))
-            if scaled:
+        kept = self._background(height, width) if probabilities else None
+        if facts.status not in EMPTY:
+            source = at_network_scale(pixels, facts.shape)
+            predictions = self._predict(source, facts.offset, facts.scale)
+            if facts.shape != pixels.shape:
                 predictions = _scaled_back(predictions, source.shape, self.predictor.channels, (height, width))
             for rows, columns, values in predictions:
                 mask[rows, columns] = decide(values, contract.threshold)
                 if kept is not None:
                     kept[rows, columns] = values
-        return Segmentation(mask, found, kept)
+        return Segmentation(mask, facts.status, kept)
+
+    def _background(self, height: int, width: int) -> Array:
+        kept = np.zeros((height, width, self.predictor.channels), np.float32)
+        if self.predictor.channels > 1:
+            kept[..., 0] = 1
+        return kept
 
     def _predict(self, pixels: Pixels, offset: np.float32, scale: np.float32) -> Iterator["_Piece"]:
         """Yield the probabilities of each tile's core, cut to the image."""
@@ -142,12 +177,6 @@ def _all_finite(pixels: Pixels) -> bool:
     step = max(1, BAND // pixels.shape[1])
     bands = (pixels[top : top + step] for top in range(0, len(pixels), step))
     return all(bool(tf.reduce_all(finite(band.astype(np.float32)))) for band in bands)
-
-
-def _scaled(pixels: Pixels, shape: tuple[int, ...]) -> tuple[Pixels, bool]:
-    if shape == pixels.shape:
-        return pixels, False
-    return resample(pixels.astype(np.float32)[None, :, :, None], shape).numpy()[0, :, :, 0], True
 
 
 def _scaled_back(

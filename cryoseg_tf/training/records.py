@@ -22,7 +22,9 @@ def write_records(run: Run, split: Split, config: Config, files: dict[str, str])
         files: SHA-256 of each image and mask by name.
     """
     atomic.write_json(run.path / "split.json", split.facts())
-    atomic.write_json(run.path / "environment.json", environment(config, files))
+    # where they lay, for an export to find them again: it looks at what they hash to
+    places = {p.name: str(p.image.resolve()) for p in (*split.train, *split.validation)}
+    atomic.write_json(run.path / "environment.json", {**environment(config, files), "places": places})
 
 
 def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:

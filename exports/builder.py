@@ -1,0 +1,249 @@
+"""Fill a bundle's folder: ``python -m cryoseg_tf.exports.builder JOB``, as ``exporter`` calls it.
+
+What it has to say goes to standard output, a line each, marked by its kind.
+"""
+
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cryoseg_tf.errors import CryoSegError, ExportError
+from cryoseg_tf.io import atomic
+from cryoseg_tf.run import Run
+from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
+from cryoseg_tf.segmentation.segmenter import Segmenter
+
+from . import saved_model
+from .bundle import MANIFEST, PRECISIONS, Manifest, Network, Provenance, Tolerances
+from .card import model_card
+from .examples import calibration_tiles, find_examples, synthetic_examples
+from .exporter import Job
+from .golden import Golden, write_golden
+
+log = logging.getLogger("cryoseg_tf")
+
+RUNNER = Path(__file__).with_name("runner")
+
+
+class Builder:
+    """Writes each part of one bundle."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.folder = job.destination
+        self.run = Run(job.run)
+        self.contract = self.run.contract
+        self.stride = self.run.config.model.stride
+        self.model = self.run.load_model()
+        self.predictor = KerasPredictor(self.model, self.run.config.model)
+        self._scratch = TemporaryDirectory()
+
+    def build(self) -> None:
+        """Write everything, the manifest last."""
+        golden = self._golden()
+        formats: dict[str, dict[str, str]] = {}
+        for name in self.job.formats:
+            log.info("writing %s", name)
+            formats |= WRITERS[name](self)
+        manifest = self._manifest(formats, golden)
+        (self.folder / "MODEL_CARD.md").write_text(model_card(manifest), "utf-8")
+        files = {p.relative_to(self.folder).as_posix(): atomic.sha256(p) for p in _files(self.folder)}
+        atomic.write_json(self.folder / MANIFEST, manifest.model_copy(update={"files": files}).model_dump(mode="json"))
+
+    @cached_property
+    def examples(self) -> list[Any]:
+        """Images of the run; none where they are gone."""
+        found = find_examples(self.run, self.job.options.data)
+        if not found:
+            log.warning(
+                "the images that %s learned from are not where they were: golden images are synthetic, and int8, "
+                "which takes its ranges from them, is left out; --data names the folder they are in now",
+                self.run.path,
+            )
+        return found
+
+    @cached_property
+    def tiles(self) -> list[Array]:
+        """Normalised tiles of the run's images."""
+        return calibration_tiles(self.run, self.examples)
+
+    @cached_property
+    def onnx_network(self) -> Path:
+        """The network as ONNX in float32, from which other formats are made."""
+        from . import onnx
+
+        kept = "onnx" in self.job.formats
+        path = (self.folder / "onnx" if kept else Path(self._scratch.name)) / "model.onnx"
+        path.parent.mkdir(exist_ok=True)
+        onnx.write_network(self.model, path, self.predictor.halo is not None, 4 * self.stride)
+        return path
+
+    def _golden(self) -> Golden:
+        log.info("segmenting golden images")
+        segmenter = Segmenter(self.predictor, self.contract, tile=None)
+        return write_golden(segmenter, self.examples or synthetic_examples(self.run), self.folder / "golden")
+
+    def _manifest(self, formats: dict[str, dict[str, str]], golden: Golden) -> Manifest:
+        run, info = self.run, self.run.info
+        environment = run.environment()
+        return Manifest(
+            formats=formats,
+            contract=self.contract,
+            network=Network(
+                channels=self.contract.channels,
+                stride=self.stride,
+                halo=self.predictor.halo,
+                tile=self._tile(),
+            ),
+            tolerances=Tolerances(probability=golden.tolerance),
+            golden=golden.cases,
+            provenance=Provenance(
+                model=atomic.sha256(run.model_file),
+                images=environment["files"],
+                split=run.split(),
+                config=run.config.model_dump(mode="json"),
+                seed=run.config.seed,
+                packages=environment["packages"],
+                best_epoch=info.best_epoch,
+                validation_dice=info.validation_dice,
+                scores=_scores(self.job.options.evaluation),
+                golden="training images" if self.examples else "phantoms",
+                unseen=golden.unseen,
+            ),
+        )
+
+    def _tile(self) -> int:
+        """Return the side of a tile: a multiple of the stride, with room for a core between its halos."""
+        wanted = -(-self.job.options.tile // self.stride) * self.stride
+        return max(wanted, 3 * (self.predictor.halo or 0))
+
+
+def write_saved_model(build: Builder) -> dict[str, dict[str, str]]:
+    """Write ``saved_model/``."""
+    saved_model.write_saved_model(build.model, build.contract, build.stride, build.folder / "saved_model")
+    return {"saved_model": dict.fromkeys(("float32", "segment", "statistics", "resample"), "saved_model")}
+
+
+def write_onnx(build: Builder) -> dict[str, dict[str, str]]:
+    """Write ``onnx/`` and the runner."""
+    from . import onnx
+
+    source = build.onnx_network
+    folder = source.parent
+    files = {"float32": source, "float16": folder / "model-float16.onnx"}
+    onnx.write_float16(source, files["float16"])
+    if build.tiles:
+        files["int8"] = folder / "model-int8.onnx"
+        onnx.write_int8(source, files["int8"], build.tiles)
+    onnx.write_steps(build.contract, folder)
+    onnx.write_segment(build.model, build.contract, build.stride, folder / "segment.onnx")
+    files |= {name: folder / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
+    for path in sorted(RUNNER.iterdir()):
+        if path.is_file():
+            shutil.copy(path, build.folder / path.name)
+    return {"onnx": _relative(build, files)}
+
+
+def write_tflite(build: Builder) -> dict[str, dict[str, str]]:
+    """Write ``tflite/``."""
+    from . import tflite
+
+    folder = build.folder / "tflite"
+    folder.mkdir()
+    files = {"segment": folder / "segment.tflite"}
+    tflite.write_segment(build.model, build.contract, build.stride, files["segment"])
+    for precision in PRECISIONS if build.tiles else PRECISIONS[:2]:
+        files[precision] = folder / ("model.tflite" if precision == "float32" else f"model-{precision}.tflite")
+        tflite.write_network(build.model, files[precision], precision, build.tiles)
+    return {"tflite": _relative(build, files)}
+
+
+def write_openvino(build: Builder) -> dict[str, dict[str, str]]:
+    """Write ``openvino/``, from ONNX files that are kept only if they were asked for too."""
+    from . import onnx, openvino
+
+    folder = build.folder / "openvino"
+    folder.mkdir()
+    with TemporaryDirectory() as made:
+        sources = {"float32": build.onnx_network}
+        if build.tiles:
+            sources["int8"] = Path(made) / "model-int8.onnx"
+            onnx.write_int8(build.onnx_network, sources["int8"], build.tiles)
+        onnx.write_steps(build.contract, Path(made))
+        onnx.write_segment(build.model, build.contract, build.stride, Path(made) / "segment.onnx")
+        sources |= {name: Path(made) / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
+        files = {name: folder / f"{path.stem}.xml" for name, path in sources.items()}
+        for name, source in sources.items():
+            openvino.write_openvino(source, files[name])
+    return {"openvino": _relative(build, files)}
+
+
+def write_tensorrt(build: Builder) -> dict[str, dict[str, str]]:
+    """Write what TensorRT builds an engine from."""
+    raise ExportError("tensorrt is not written yet")
+
+
+WRITERS: dict[str, Callable[[Builder], dict[str, dict[str, str]]]] = {
+    "saved_model": write_saved_model,
+    "tflite": write_tflite,
+    "onnx": write_onnx,
+    "openvino": write_openvino,
+    "tensorrt": write_tensorrt,
+}
+
+
+def _relative(build: Builder, files: dict[str, Path]) -> dict[str, str]:
+    return {name: path.relative_to(build.folder).as_posix() for name, path in files.items()}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _scores(evaluation: Path | None) -> dict[str, Any] | None:
+    if evaluation is None:
+        return None
+    path = evaluation / "summary.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{path} cannot be read: {error}; --evaluation is a folder that evaluate wrote") from None
+    if not isinstance(content, dict):
+        raise ExportError(f"{path} is damaged: it should hold an object")
+    return content
+
+
+class _Voice(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.levelname.lower(), record.getMessage())
+
+
+def say(kind: str, text: str) -> None:
+    """Say something to the process that waits."""
+    sys.stdout.write(f"cryoseg-{kind} {' '.join(text.split())}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Do the job that the first argument describes."""
+    log.addHandler(_Voice(logging.INFO))
+    log.setLevel(logging.INFO)
+    try:
+        Builder(Job.model_validate_json(sys.argv[1])).build()
+    except CryoSegError as error:
+        say("error", str(error))
+    except OSError as error:
+        say("error", atomic.explain(error))
+    except MemoryError:
+        say("error", "the export needs more memory than there is")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,144 @@
+"""Make a bundle from a run, all at once or not at all.
+
+The work is done by a process of its own (``builder``): there every converter starts from the same
+state, so two exports of one run are the same to the byte, and what converters say on the way is kept
+from the screen.
+"""
+
+import importlib.util
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from pydantic import Field
+
+from cryoseg_tf.config import Branch
+from cryoseg_tf.errors import ExportError
+from cryoseg_tf.io import atomic
+from cryoseg_tf.run import Run
+
+from .bundle import Bundle, is_bundle
+
+FORMATS = {
+    "saved_model": (),
+    "tflite": (),
+    "onnx": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common"),
+    "tensorrt": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common"),
+    "openvino": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common", "openvino"),
+}
+"""The formats, and what has to be installed to write them beside TensorFlow."""
+
+log = logging.getLogger("cryoseg_tf")
+
+
+class ExportOptions(Branch):
+    """What an export may be told.
+
+    Attributes:
+        data: The folder that the run was trained on, if it was moved.
+        evaluation: A folder that ``evaluate`` wrote, whose scores go into the model card.
+        tile: Largest side of a tile in pixels, for hosts with less memory than a workstation.
+    """
+
+    data: Path | None = None
+    evaluation: Path | None = None
+    tile: int = Field(1536, ge=16)
+
+
+class Job(Branch):
+    """What ``builder`` is told."""
+
+    run: Path
+    formats: tuple[str, ...]
+    destination: Path
+    options: ExportOptions
+
+
+def export(
+    run: Run | Path | str,
+    formats: Sequence[str],
+    destination: Path | str,
+    overwrite: bool = False,
+    options: ExportOptions | None = None,
+) -> Bundle:
+    """Write a run's model in each format, with a manifest, golden outputs and a model card.
+
+    Args:
+        run: A run with a model.
+        formats: Names from ``FORMATS``.
+        destination: The folder to make, ``NAME.cryoseg`` by custom.
+        overwrite: Replace an earlier bundle there.
+        options: What else there is to say.
+
+    Raises:
+        ExportError: If a format is unknown or its converters are not installed, the destination is there
+            already or no bundle, or a network cannot be converted.
+        RunError: If the run has no usable model.
+    """
+    run, destination = (run if isinstance(run, Run) else Run(run)), Path(destination)
+    names = _known(formats)
+    _ = run.contract  # says so where there is no model
+    _check_free(destination, overwrite)
+    with atomic.written(destination) as part:
+        part.mkdir()
+        job = Job(run=run.path, formats=names, destination=part, options=options or ExportOptions())
+        _build(job)
+    return Bundle.open(destination)
+
+
+def _known(formats: Sequence[str]) -> tuple[str, ...]:
+    if not formats:
+        raise ExportError(f"no format was named: choose from {', '.join(FORMATS)}")
+    for name in formats:
+        if name not in FORMATS:
+            raise ExportError(f"format {name!r} is not known: choose from {', '.join(FORMATS)}")
+        missing = [package for package in FORMATS[name] if importlib.util.find_spec(package) is None]
+        if missing:
+            extra = "openvino" if name == "openvino" else "export"
+            raise ExportError(f"{name} needs {', '.join(missing)}: pip install 'cryoseg-tf[{extra}]'")
+    return tuple(dict.fromkeys(formats))
+
+
+def _check_free(destination: Path, overwrite: bool) -> None:
+    if destination.exists():
+        if not is_bundle(destination):
+            raise ExportError(f"{destination} exists and is not a bundle: choose another --out")
+        if not overwrite:
+            raise ExportError(f"{destination} is a bundle already: --overwrite replaces it")
+    atomic.check_writable(destination.parent)
+
+
+def _build(job: Job) -> None:
+    # a set of strings is walked in another order in each process, unless its hashes are fixed
+    environment = os.environ | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    command = [sys.executable, "-m", "cryoseg_tf.exports.builder", job.model_dump_json()]
+    with TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=environment, text=True
+        )
+        try:
+            for line in process.stdout or ():
+                _hear(line)
+            code = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+        if code:
+            said.seek(0)
+            last = (said.read().strip().splitlines() or ["it says nothing"])[-1]
+            raise ExportError(f"the export stopped with exit code {code}: {last[:500]}")
+
+
+def _hear(line: str) -> None:
+    """Pass on what the builder says; converters may print in between."""
+    kind, _, text = line.strip().partition(" ")
+    if kind == "cryoseg-info":
+        log.info("%s", text)
+    elif kind == "cryoseg-warning":
+        log.warning("%s", text)
+    elif kind == "cryoseg-error":
+        raise ExportError(text)

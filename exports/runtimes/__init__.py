@@ -1,0 +1,105 @@
+"""What runs a bundle: one module a runtime, all alike.
+
+Each module has the name of the bundle's format and two functions::
+
+    predictor(bundle, precision, threads) -> Predictor    the network, for the Segmenter
+    whole(bundle, threads) -> Whole                        raw image in, mask out, in float32
+"""
+
+import importlib
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from cryoseg_tf.errors import ExportError
+from cryoseg_tf.io.mask import Mask
+from cryoseg_tf.io.micrograph import Pixels
+from cryoseg_tf.segmentation.predictor import Array, Predictor
+from cryoseg_tf.segmentation.segmenter import Segmenter
+
+from ..bundle import Bundle
+
+
+class Answer(NamedTuple):
+    """What a whole graph says of one image: see ``cryoseg_tf.exports.graph.segment_function``."""
+
+    mask: Mask
+    probability: Array
+    status: int
+
+
+Whole = Callable[[Pixels, float], Answer]
+"""Takes ``(height, width)`` raw counts and a pixel size in nm, 0 = unknown."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime that may or may not be installed here.
+
+    Attributes:
+        name: Also of the bundle's format that it runs.
+        packages: Any of these distributions brings it.
+        extra: The extra of ours that installs it.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    extra: str = ""
+
+    @property
+    def version(self) -> str | None:
+        """The installed version, or None."""
+        for package in self.packages:
+            try:
+                return importlib.metadata.version(package)
+            except importlib.metadata.PackageNotFoundError:
+                continue
+        return None
+
+    def predictor(self, bundle: Bundle, precision: str = "float32", threads: int | None = None) -> Predictor:
+        """Load a bundle's network.
+
+        Raises:
+            ExportError: If the runtime is not installed, or the bundle has nothing for it.
+        """
+        result: Predictor = self._module().predictor(bundle, precision, threads)
+        return result
+
+    def whole(self, bundle: Bundle, threads: int | None = None) -> Whole:
+        """Load a bundle's way from raw image to mask.
+
+        Raises:
+            ExportError: If the runtime is not installed, or the bundle has nothing for it.
+        """
+        result: Whole = self._module().whole(bundle, threads)
+        return result
+
+    def _module(self) -> Any:
+        if self.version is None:
+            extra = f"[{self.extra}]" if self.extra else ""
+            raise ExportError(f"{self.name} needs {self.packages[0]}: pip install 'cryoseg-tf{extra}'")
+        return importlib.import_module(f".{self.name}", __name__)
+
+
+RUNTIMES = {
+    runtime.name: runtime
+    for runtime in (
+        Runtime("saved_model", ("tensorflow",)),
+        Runtime("onnx", ("onnxruntime", "onnxruntime-gpu"), "export"),
+        Runtime("tflite", ("ai-edge-litert",), "export"),
+        Runtime("openvino", ("openvino",), "openvino"),
+        Runtime("tensorrt", ("tensorrt-cu12", "tensorrt", "tensorrt-rtx-cu12"), "tensorrt"),
+    )
+}
+
+
+def segmenter(bundle: Bundle, runtime: str, precision: str = "float32", threads: int | None = None) -> Segmenter:
+    """Return what segments images of any size with a bundle's network.
+
+    Raises:
+        ExportError: If the runtime is not installed, or the bundle has nothing for it.
+    """
+    manifest = bundle.manifest
+    predictor = RUNTIMES[runtime].predictor(bundle, precision, threads)
+    return Segmenter(predictor, manifest.contract, manifest.network.tile)

@@ -1,0 +1,66 @@
+"""TensorFlow Lite files, for LiteRT: the whole way in float32, and the network alone in three precisions."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from cryoseg_tf.config import Contract
+from cryoseg_tf.errors import ExportError
+
+from .graph import IMAGE, PIXEL_SIZE, TILE, Function, logits_function, segment_function
+
+Tiles = Sequence[Any]
+
+
+def write_segment(model: keras.Model, contract: Contract, stride: int, path: Path) -> None:
+    """Write the whole way: raw float32 counts and pixel size in, mask, probability and status out."""
+    _convert(model, segment_function(model, contract, stride), (IMAGE, PIXEL_SIZE), path)
+
+
+def write_network(model: keras.Model, path: Path, precision: str, tiles: Tiles = ()) -> None:
+    """Write the network: normalised tiles in, ``logits`` out, both float32.
+
+    The caller turns logits to probabilities, so that this stays float32 where the network does not.
+
+    Args:
+        model: The trained network.
+        path: The file to write.
+        precision: "float32"; "float16", which stores the weights so; or "int8", all of the network.
+        tiles: Normalised tiles ``(1, h, w, 1)``, from which int8 takes its ranges.
+    """
+    _convert(model, logits_function(model), (TILE,), path, lambda converter: _reduce(converter, precision, tiles))
+
+
+def _convert(
+    model: keras.Model,
+    function: Function,
+    signature: Sequence[tf.TensorSpec],
+    path: Path,
+    adjust: Callable[[Any], None] = lambda converter: None,
+) -> None:
+    module = tf.Module()
+    module.weights = [weight.value for weight in model.weights]
+    traced = tf.function(function, input_signature=signature, autograph=False).get_concrete_function()
+    # converted from functions, a model silently loses its weights
+    with TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures={"serving_default": traced})
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        adjust(converter)
+        try:
+            path.write_bytes(converter.convert())
+        except Exception as error:  # of many kinds, the converter's own among them
+            raise ExportError(f"TensorFlow Lite cannot hold this network: {str(error).splitlines()[0]}") from None
+
+
+def _reduce(converter: Any, precision: str, tiles: Tiles) -> None:
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ({"tile": tile} for tile in tiles)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
