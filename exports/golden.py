@@ -122,7 +122,7 @@ def _liveliness(result: Segmentation) -> float:
 
 
 def _rounding(segmenter: Segmenter, crop: Micrograph) -> float:
-    """Return how far probabilities move when every input is rounded otherwise: a third of all counts is the same image."""
+    """Return how far probabilities move when inputs are rounded otherwise: a third of all counts is the same image."""
     pixels = _eight_bit(crop.pixels).astype(np.float32)
     one, other = (
         segmenter.segment(_with(crop, image), probabilities=True).probabilities

@@ -92,7 +92,7 @@ def write_int8(source: Path, path: Path, tiles: Sequence[np.ndarray[Any, Any]]) 
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.left = iter(tiles)
 
@@ -122,7 +122,7 @@ def convert(function: Function, *signature: tf.TensorSpec) -> onnx.ModelProto:
     """Trace a function and convert it; its inputs and outputs keep their names."""
     traced = tf.function(function, input_signature=signature, autograph=False)
     # by default tf2onnx selects by x * 0 + y * 1, which turns NaN to NaN instead of y
-    handlers = {"SelectV2": (_where, [])}
+    handlers: dict[str, Any] = {"SelectV2": (_where, [])}
     proto, _ = tf2onnx.convert.from_function(
         traced, input_signature=signature, opset=OPSET, custom_op_handlers=handlers
     )

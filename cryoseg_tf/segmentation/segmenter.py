@@ -62,7 +62,7 @@ def examine(micrograph: Micrograph, contract: Contract) -> Facts:
     pixels = micrograph.pixels
     offset, scale, contrast = image_statistics(pixels, contract)
     pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
-    shape = model_shape(*pixels.shape, pixel_size, contract)
+    shape = model_shape(pixels.shape[0], pixels.shape[1], pixel_size, contract)
     found = status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)
     height, width = shape.numpy().tolist()
     return Facts(np.float32(offset), np.float32(scale), (height, width), Status(int(found[0])))
