@@ -115,10 +115,11 @@ def _check_free(destination: Path, overwrite: bool) -> None:
 def _build(job: Job) -> None:
     # a set of strings is walked in another order in each process, unless its hashes are fixed
     environment = os.environ | {"PYTHONHASHSEED": "0", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    environment["PYTHONIOENCODING"] = "utf-8"
     command = [sys.executable, "-m", "cryoseg_tf.exports.builder", job.model_dump_json()]
     with TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, env=environment, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment, encoding="utf-8"
         )
         try:
             for line in process.stdout or ():
