@@ -9,46 +9,55 @@ import click
 from . import options
 
 if TYPE_CHECKING:
+    from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.batch import Outcome
+
+RUNTIMES = ("auto", "saved_model", "onnx", "tflite", "openvino", "tensorrt")
+PRECISIONS = ("float32", "float16", "int8")
 
 
 @click.command("segment")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source", metavar="RUN_OR_BUNDLE", type=click.Path(path_type=Path))
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.output(help="The folder for masks, STEM.png each.")
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    show_default="auto",
+    help="What runs a bundle; auto: the fastest that is installed and passed verify on this machine.",
+)
+@click.option("--precision", type=click.Choice(PRECISIONS), show_default="float32", help="Of the network of a bundle.")
 @options.pixel_size
 @options.data_bar
 @options.overwrite
 @options.threads
 @options.as_json
 def command(
-    run: Path,
+    source: Path,
     images: tuple[Path, ...],
     out: Path,
+    runtime: str | None,
+    precision: str | None,
     pixel_size: float | None,
     data_bar: int | None,
     overwrite: bool,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Segment IMAGES (files or folders) with the model of RUN.
+    """Segment IMAGES (files or folders) with the model of a run or a bundle.
 
     What is done already is skipped. Exit code 1 if some images could not be segmented.
     """
-    from cryoseg_tf.run import Run
-
     from . import reporter
 
-    Run(run).info  # noqa: B018 - a wrong path should not wait for TensorFlow
+    _look(source, out, runtime, precision)  # a wrong path should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.data.preprocess import EMPTY
-    from cryoseg_tf.io.atomic import sha256
-    from cryoseg_tf.segmentation import Segmenter, segment_files
+    from cryoseg_tf.segmentation import segment_files
     from cryoseg_tf.segmentation.batch import collect
 
     files = collect(images)
-    segmenter = Segmenter.from_run(run)
-    model = sha256(Run(run).model_file)
+    segmenter, model = _load(source, runtime or "auto", precision or "float32", threads)
     outcomes = []
     data = options.resolve(None, options.about_images(pixel_size, data_bar)).data
     todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite)
@@ -68,6 +77,43 @@ def command(
         )
     if failed:
         raise click.exceptions.Exit(1)
+
+
+def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -> None:
+    from cryoseg_tf.errors import DataError, ExportError, RunError
+    from cryoseg_tf.run import Run
+
+    if _holds_manifest(out):
+        raise DataError(f"{out} is a bundle: choose another --out for masks")
+    if _holds_manifest(source):
+        return
+    if source.is_dir() and not Run(source).exists:
+        raise RunError(f"{source} is neither a run nor a bundle: it holds no run.json and no manifest.json")
+    _ = Run(source).info
+    asked = [f"--{name}" for name, value in {"runtime": runtime, "precision": precision}.items() if value]
+    if asked:
+        raise ExportError(
+            f"{source} is a run, which runs in Keras: {' and '.join(asked)} can be asked of a bundle only"
+        )
+
+
+def _load(source: Path, runtime: str, precision: str, threads: int | None) -> "tuple[Segmenter, str]":
+    """Return what segments, and what tells its masks from those of any other."""
+    if _holds_manifest(source):
+        from cryoseg_tf.exports import Bundle
+        from cryoseg_tf.exports.selection import choose
+
+        return choose(Bundle.open(source), runtime, precision, threads)
+    from cryoseg_tf.io.atomic import sha256
+    from cryoseg_tf.run import Run
+    from cryoseg_tf.segmentation import Segmenter
+
+    return Segmenter.from_run(source), sha256(Run(source).model_file)
+
+
+def _holds_manifest(folder: Path) -> bool:
+    """As ``cryoseg_tf.exports.bundle.is_bundle``, which waits for TensorFlow."""
+    return (folder / "manifest.json").is_file()
 
 
 def line(outcome: "Outcome") -> str:

@@ -22,11 +22,13 @@ class Predictor(Protocol):
         stride: Sides of its input must be multiples of this.
         halo: An output pixel depends on input no farther than this; a multiple of the stride.
             None: it depends on the whole image, which then must not be tiled.
+        batch: So many tiles at a time serve it best.
     """
 
     channels: int
     stride: int
     halo: int | None
+    batch: int
 
     def map(self, batches: Iterable[Array]) -> Iterator[Array]:
         """Turn each ``(n, h, w, 1)`` normalised batch into ``(n, h, w, channels)`` probabilities, in order."""
@@ -35,6 +37,8 @@ class Predictor(Protocol):
 
 class KerasPredictor:
     """Runs a Keras model in this process."""
+
+    batch = 1
 
     def __init__(self, model: keras.Model, config: ModelConfig) -> None:
         self.channels = int(model.output_shape[-1])

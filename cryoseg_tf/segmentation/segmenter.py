@@ -139,9 +139,14 @@ class Segmenter:
         """Yield the probabilities of each tile's core, cut to the image."""
         height, width = pixels.shape
         plan = self._plan(height, width)
-        batches = (normalise(_window(pixels, tile), offset, scale)[None, :, :, None] for tile in plan)
-        for tile, result in zip(plan, self.predictor.map(batches), strict=True):
-            core = result[0, tile.rows.core, tile.columns.core]
+        size = self.predictor.batch
+        groups = (plan[first : first + size] for first in range(0, len(plan), size))
+        batches = (
+            np.stack([normalise(_window(pixels, tile), offset, scale) for tile in group])[..., None] for group in groups
+        )
+        results = (result for batch in self.predictor.map(batches) for result in batch)
+        for tile, result in zip(plan, results, strict=True):
+            core = result[tile.rows.core, tile.columns.core]
             rows = slice(tile.rows.write.start, min(tile.rows.write.stop, height))
             columns = slice(tile.columns.write.start, min(tile.columns.write.stop, width))
             yield rows, columns, core[: rows.stop - rows.start, : columns.stop - columns.start]

@@ -8,11 +8,12 @@ Each module has the name of the bundle's format and two functions::
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from cryoseg_tf.errors import ExportError
+from cryoseg_tf.errors import CryoSegError, ExportError
 from cryoseg_tf.io.mask import Mask
 from cryoseg_tf.io.micrograph import Pixels
 from cryoseg_tf.segmentation.predictor import Array, Predictor
@@ -75,10 +76,18 @@ class Runtime:
         result: Whole = self._module().whole(bundle, threads)
         return result
 
-    def _module(self) -> Any:
+    def require(self) -> None:
+        """See that it is installed.
+
+        Raises:
+            ExportError: Naming the command that installs it.
+        """
         if self.version is None:
             extra = f"[{self.extra}]" if self.extra else ""
             raise ExportError(f"{self.name} needs {self.packages[0]}: pip install 'cryoseg-tf{extra}'")
+
+    def _module(self) -> Any:
+        self.require()
         return importlib.import_module(f".{self.name}", __name__)
 
 
@@ -103,3 +112,18 @@ def segmenter(bundle: Bundle, runtime: str, precision: str = "float32", threads:
     manifest = bundle.manifest
     predictor = RUNTIMES[runtime].predictor(bundle, precision, threads)
     return Segmenter(predictor, manifest.contract, manifest.network.tile)
+
+
+@contextmanager
+def one_error(what: str) -> Iterator[None]:
+    """Turn whatever a runtime raises into one line that begins with ``what``.
+
+    Raises:
+        ExportError: Where the block raises, unless it is for lack of memory.
+    """
+    try:
+        yield
+    except (CryoSegError, MemoryError):
+        raise
+    except Exception as error:  # runtimes keep their kinds private
+        raise ExportError(f"{what}: {' '.join(str(error).split())[:300]}") from None

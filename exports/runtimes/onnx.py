@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from cryoseg_tf.errors import ExportError
 from cryoseg_tf.io.micrograph import Pixels
 from cryoseg_tf.segmentation.predictor import Array
 
 from ..bundle import Bundle
-from . import Answer, Whole
+from . import Answer, Whole, one_error
 
 
 class OnnxPredictor:
     """Runs ``model*.onnx``; see ``cryoseg_tf.segmentation.predictor.Predictor``."""
+
+    batch = 1
 
     def __init__(self, bundle: Bundle, precision: str, threads: int | None) -> None:
         network = bundle.manifest.network
@@ -25,7 +26,9 @@ class OnnxPredictor:
     def map(self, batches: Iterable[Array]) -> Iterator[Array]:
         """See ``Predictor.map``."""
         for batch in batches:
-            yield self._session.run(["probability"], {"tile": batch})[0]
+            with one_error("ONNX Runtime stopped"):
+                result: Array = self._session.run(["probability"], {"tile": batch})[0]
+            yield result
 
 
 predictor = OnnxPredictor
@@ -37,7 +40,8 @@ def whole(bundle: Bundle, threads: int | None) -> Whole:
 
     def segment(pixels: Pixels, pixel_size: float) -> Answer:
         inputs = {"image": pixels[None].astype(np.float32), "pixel_size": np.array(pixel_size, np.float32)}
-        mask, probability, status = loaded.run(["mask", "probability", "status"], inputs)
+        with one_error("ONNX Runtime stopped"):
+            mask, probability, status = loaded.run(["mask", "probability", "status"], inputs)
         return Answer(mask[0], probability[0], int(status[0]))
 
     return segment
@@ -52,7 +56,5 @@ def session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or 0  # 0: one per core
     options.log_severity_level = 3
-    try:
+    with one_error(f"{path} cannot be loaded"):
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its own kinds are private
-        raise ExportError(f"{path} cannot be loaded: {' '.join(str(error).split())[:300]}") from None

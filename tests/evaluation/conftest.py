@@ -31,7 +31,7 @@ PATIENCE = 20
 class Bright:
     """The probability of the foreground is the normalised intensity; with more classes, one each for its thirds."""
 
-    stride, halo = 1, 0
+    stride, halo, batch = 1, 0, 1
 
     def __init__(self, channels: int = 1) -> None:
         self.channels = channels

@@ -34,6 +34,14 @@ def test_tiled_equals_whole(predictor, shape, scale):
     np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
 
 
+def test_several_tiles_at_a_time_give_the_same(predictor):
+    several = KerasPredictor(build_model(CONFIG), CONFIG)
+    several.batch = 4  # of more tiles than that, and not a multiple
+    image = random((301, 299))
+    one, four = (Segmenter(p, CONTRACT, tile=96).segment(image, probabilities=True) for p in (predictor, several))
+    np.testing.assert_allclose(four.probabilities, one.probabilities, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "option",
     [
