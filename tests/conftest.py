@@ -64,6 +64,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "run"
 
 
+@pytest.fixture(scope="session")
+def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory):
+    """A bundle of that run with every format; do not write to it."""
+    from cryoseg_tf.exports import export
+    from cryoseg_tf.exports.exporter import FORMATS
+
+    return export(trained, list(FORMATS), tmp_path_factory.mktemp("export") / "model.cryoseg")
+
+
 @pytest.fixture
 def cli() -> Callable[..., Result]:
     """Run the command line in this process."""

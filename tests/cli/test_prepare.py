@@ -12,16 +12,14 @@ def no_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
 
 
-@pytest.fixture(scope="module")
-def bundle(trained, tmp_path_factory):
-    from cryoseg_tf.exports import export
-
-    return export(trained, ["tensorrt"], tmp_path_factory.mktemp("export") / "model.cryoseg").path
+@pytest.fixture
+def folder(bundle):
+    return bundle.path
 
 
-def test_ahead_of_time(cli, bundle):
+def test_ahead_of_time(cli, folder):
     pytest.importorskip("tensorrt_rtx", reason="TensorRT RTX is not installed: no engine can be built here")
-    words = ("prepare", bundle, "--compute-capability", "8.9, 12.0")
+    words = ("prepare", folder, "--compute-capability", "8.9, 12.0")
     result = cli(*words)
     assert result.exit_code == 0, result.stderr
     first, second = result.stdout.splitlines()
@@ -34,10 +32,10 @@ def test_ahead_of_time(cli, bundle):
 
 
 @pytest.mark.parametrize("command", ["prepare", "segment"])
-def test_without_a_gpu(cli, bundle, trained, tmp_path, command):
+def test_without_a_gpu(cli, folder, trained, tmp_path, command):
     images = trained.parent / "data" / "images"
     more = [images, "--out", tmp_path / "out", "--runtime", "tensorrt"] if command == "segment" else []
-    result = cli(command, bundle, *more)
+    result = cli(command, folder, *more)
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert "the ONNX files stay usable: --runtime onnx" in result.stderr
@@ -52,8 +50,8 @@ def test_without_a_gpu(cli, bundle, trained, tmp_path, command):
         (["--precision", "float8"], "--precision"),
     ],
 )
-def test_what_cannot_be_built(cli, bundle, words, message):
-    result = cli("prepare", bundle, *words)
+def test_what_cannot_be_built(cli, folder, words, message):
+    result = cli("prepare", folder, *words)
     assert result.exit_code == 2
     assert message in result.stderr
 
@@ -61,4 +59,4 @@ def test_what_cannot_be_built(cli, bundle, words, message):
 def test_no_bundle(cli, tmp_path):
     result = cli("prepare", tmp_path / "none")
     assert result.exit_code == 2
-    assert "is not a bundle: it does not exist" in result.stderr
+    assert "is not a folder: it does not exist" in result.stderr

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from cryoseg_tf.errors import ExportError
-from cryoseg_tf.exports import Bundle, export, nvidia
+from cryoseg_tf.exports import Bundle, nvidia
 from cryoseg_tf.exports.bundle import PRECISIONS
 from cryoseg_tf.exports.gpu import Target
 from cryoseg_tf.exports.nvidia import Order, Support
@@ -20,11 +20,6 @@ from cryoseg_tf.exports.tensorrt import Options, Recipe, cache_folder, prepare
 pytest.importorskip("tensorrt_rtx", reason="TensorRT RTX is not installed: no engine can be built here")
 
 ADA, BLACKWELL = "8.9", "12.0"
-
-
-@pytest.fixture(scope="module")
-def bundle(trained, tmp_path_factory):
-    return export(trained, ["tensorrt"], tmp_path_factory.mktemp("export") / "model.cryoseg")
 
 
 @pytest.fixture(autouse=True)
