@@ -25,6 +25,9 @@ COMMANDS = {
     "evaluate": "Score a trained model on annotated micrographs.",
     "segment": "Segment micrographs with a trained model.",
     "export": "Write a trained model as one bundle for other programs.",
+    "verify": "Prove that a bundle answers on this machine as the trained model did.",
+    "prepare": "Build the TensorRT engine of a bundle for the NVIDIA GPU of this machine.",
+    "bench": "Measure how long a bundle takes on this machine, from file to mask.",
 }
 
 # TensorFlow's notes about its own build are not for users; its errors come as exceptions

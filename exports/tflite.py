@@ -18,7 +18,7 @@ Tiles = Sequence[Any]
 
 def write_segment(model: keras.Model, contract: Contract, stride: int, path: Path) -> None:
     """Write the whole way: raw float32 counts and pixel size in, mask, probability and status out."""
-    _convert(model, segment_function(model, contract, stride), (IMAGE, PIXEL_SIZE), path)
+    _convert(model, segment_function(model, contract, stride), (IMAGE, PIXEL_SIZE), path, _plain)
 
 
 def write_network(model: keras.Model, path: Path, precision: str, tiles: Tiles = ()) -> None:
@@ -26,13 +26,16 @@ def write_network(model: keras.Model, path: Path, precision: str, tiles: Tiles =
 
     The caller turns logits to probabilities, so that this stays float32 where the network does not.
 
+    In int8 the first and the last convolution stay float32, as in the ONNX file.
+
     Args:
         model: The trained network.
         path: The file to write.
-        precision: "float32"; "float16", which stores the weights so; or "int8", all of the network.
+        precision: "float32"; "float16", which stores the weights so; or "int8".
         tiles: Normalised tiles ``(1, h, w, 1)``, from which int8 takes its ranges.
     """
-    _convert(model, logits_function(model), (TILE,), path, lambda converter: _reduce(converter, precision, tiles))
+    change = {"float32": _plain, "float16": _halved, "int8": lambda converter: _quantised(converter, tiles)}
+    _convert(model, logits_function(model), (TILE,), path, change[precision])
 
 
 def _convert(
@@ -40,7 +43,7 @@ def _convert(
     function: Function,
     signature: Sequence[tf.TensorSpec],
     path: Path,
-    adjust: Callable[[Any], None] = lambda converter: None,
+    change: Callable[[Any], bytes],
 ) -> None:
     module = tf.Module()
     module.weights = [weight.value for weight in model.weights]
@@ -49,18 +52,32 @@ def _convert(
     with TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures={"serving_default": traced})
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        adjust(converter)
         try:
-            path.write_bytes(converter.convert())
+            path.write_bytes(change(converter))
         except Exception as error:  # of many kinds, the converter's own among them
             raise ExportError(f"TensorFlow Lite cannot hold this network: {str(error).splitlines()[0]}") from None
 
 
-def _reduce(converter: Any, precision: str, tiles: Tiles) -> None:
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if precision == "float16":
-        converter.target_spec.supported_types = [tf.float16]
-    if precision == "int8":
-        converter.representative_dataset = lambda: ({"tile": tile} for tile in tiles)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+def _plain(converter: Any) -> bytes:
+    result: bytes = converter.convert()
+    return result
+
+
+def _halved(converter: Any) -> bytes:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
+    return _plain(converter)
+
+
+def _quantised(converter: Any, tiles: Tiles) -> bytes:
+    """Quantise all but the first and the last convolution, which only the debugger can leave out."""
+    tools = tf.lite.experimental
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ({"tile": tile} for tile in tiles)
+    debugger = tools.QuantizationDebugger(converter=converter, debug_dataset=lambda: ([tile] for tile in tiles[:1]))
+    # what it measures is of no interest, but that names the operations, in their order
+    debugger.run()
+    names = list(debugger.layer_statistics)
+    debugger.options = tools.QuantizationDebugOptions(denylisted_nodes=[names[0], names[-1]])
+    result: bytes = debugger.get_nondebug_quantized_model()
+    return result
