@@ -22,11 +22,12 @@ from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
 from cryoseg_tf.segmentation.segmenter import Segmenter
 
 from . import saved_model
-from .bundle import MANIFEST, PRECISIONS, Manifest, Network, Provenance, Tolerances
+from .bundle import MANIFEST, PRECISIONS, Bundle, Manifest, Network, Provenance, Tolerances
 from .card import model_card
 from .examples import calibration_tiles, find_examples, synthetic_examples
 from .exporter import Job
 from .golden import Golden, write_golden
+from .verifier import NETWORK, Verifier
 
 log = logging.getLogger("cryoseg_tf")
 
@@ -54,9 +55,35 @@ class Builder:
             log.info("writing %s", name)
             formats |= WRITERS[name](self)
         manifest = self._manifest(formats, golden)
+        self._write(manifest)
+        kept = self._without_failures(manifest)
+        if kept != manifest:
+            self._write(kept)
+
+    def _write(self, manifest: Manifest) -> None:
         (self.folder / "MODEL_CARD.md").write_text(model_card(manifest), "utf-8")
         files = {p.relative_to(self.folder).as_posix(): atomic.sha256(p) for p in _files(self.folder)}
+        files.pop(MANIFEST, None)
         atomic.write_json(self.folder / MANIFEST, manifest.model_copy(update={"files": files}).model_dump(mode="json"))
+
+    def _without_failures(self, manifest: Manifest) -> Manifest:
+        """Leave out what in float16 or int8 does not answer as the model does: nobody should have to find out."""
+        verifier = Verifier(Bundle.open(self.folder))
+        formats = {name: dict(files) for name, files in manifest.formats.items()}
+        left_out = dict(manifest.provenance.left_out)
+        for name in manifest.formats:
+            for task in verifier.tasks(name):
+                if task.skipped or task.artefact != NETWORK or task.precision == "float32":
+                    continue
+                check = verifier.run(task)
+                if not check.passed:
+                    left_out[f"{name} {task.precision}"] = check.reason
+                    log.warning("%s %s is left out of the bundle: %s", name, task.precision, check.reason)
+                    path = self.folder / formats[name].pop(task.precision)
+                    for part in path.parent.glob(f"{path.stem}.*"):
+                        part.unlink()
+        provenance = manifest.provenance.model_copy(update={"left_out": left_out})
+        return manifest.model_copy(update={"formats": formats, "provenance": provenance})
 
     @cached_property
     def examples(self) -> list[Any]:
@@ -115,6 +142,9 @@ class Builder:
                 best_epoch=info.best_epoch,
                 validation_dice=info.validation_dice,
                 scores=_scores(self.job.options.evaluation),
+                left_out={}
+                if self.examples
+                else {"int8": "the training images are gone, from which it takes its ranges"},
                 golden="training images" if self.examples else "phantoms",
                 unseen=golden.unseen,
             ),

@@ -73,6 +73,7 @@ class Provenance(Branch):
         best_epoch: Which epoch the weights are of.
         validation_dice: Theirs.
         scores: ``summary.json`` of an evaluation, where one was given to the export.
+        left_out: What was not exported, such as "onnx int8", and why.
         golden: "training images", or "phantoms" where those were gone.
         unseen: Classes that no golden image shows, for the model finds them in none.
     """
@@ -86,6 +87,7 @@ class Provenance(Branch):
     best_epoch: int | None
     validation_dice: float | None
     scores: dict[str, Any] | None
+    left_out: dict[str, str] = Field(default_factory=dict)
     golden: str
     unseen: tuple[str, ...]
 

@@ -129,6 +129,8 @@ def _files(manifest: Manifest) -> Iterator[str]:
         for path in dict.fromkeys(files.values()):
             holds = _listed(tuple(CONTENTS[what] for what, where in files.items() if where == path))
             yield f"- `{path}` ({name}): {holds}"
+    for what, why in manifest.provenance.left_out.items():
+        yield f"- {what} is left out: {why}"
     yield ""
     yield "`cryoseg-tf verify .` proves on a machine that each of them answers as the trained model did."
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryoseg_tf.config import EvaluationConfig
-from cryoseg_tf.data.preprocess import EMPTY
+from cryoseg_tf.data.preprocess import EMPTY, Status
 from cryoseg_tf.evaluation.components import components, measured, overlaps
 from cryoseg_tf.evaluation.objects import IOUS
 from cryoseg_tf.evaluation.scores import Scores, pixel_scores
@@ -63,6 +63,12 @@ class Comparison:
         self._scores = [Scores(0, 0, 0) for _ in manifest.contract.classes]
         self._problems: list[str] = []
 
+    def _count(self, golden: Mask, found: Mask) -> None:
+        for index in range(len(self._scores)):
+            self._scores[index] += pixel_scores(golden, found, index)
+            if index:
+                self.objects += same_objects(golden == index, found == index)
+
     def add(self, name: str, golden: Answer, answer: Answer) -> None:
         """Compare the answers to one image."""
         problem = _unlike(golden, answer)
@@ -71,10 +77,8 @@ class Comparison:
             return
         self.max_difference = max(self.max_difference, _largest(golden.probability, answer.probability))
         self.differing_pixels += int(np.count_nonzero(golden.mask != answer.mask))
-        for index in range(len(self._scores)):
-            self._scores[index] += pixel_scores(golden.mask, answer.mask, index)
-            if index:
-                self.objects += same_objects(golden.mask == index, answer.mask == index)
+        if golden.status == Status.OK:  # in a square without contrast, what is found is noise
+            self._count(golden.mask, answer.mask)
         if self.exact:
             problem = self._beyond_rounding(golden, answer)
             self._problems += [f"{name}: {problem}"] if problem else []

@@ -78,7 +78,8 @@ def _leads_out(folder: Path, name: str) -> bool:
 
 def _found(folder: Path) -> Iterator[str]:
     names = (p.relative_to(folder).as_posix() for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir())
-    return (name for name in names if name != MANIFEST)
+    # Python leaves the other beside run.py, and nothing of ours loads it
+    return (name for name in names if name != MANIFEST and not name.startswith("__pycache__/"))
 
 
 def _belongs(file: str, artefact: str) -> bool:

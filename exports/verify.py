@@ -52,7 +52,8 @@ def verify(
             progress(number, total, task.runtime if task else FILES)
     from .selection import remember  # here: it verifies, too
 
-    remember(bundle, [check for check in checks if check.runtime and not check.skipped])
+    if not verifier.integrity.flaws:  # a damaged copy says nothing of the runtimes
+        remember(bundle, [check for check in checks if check.runtime and not check.skipped])
     return checks
 
 

@@ -148,6 +148,8 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
+        # without VNNI, sums of products of bytes saturate in 16 bits; this takes the slower way there
+        options.add_session_config_entry("session.x64quantprecision", "1")
         try:
             return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # of kinds that are private to ONNX Runtime

@@ -245,7 +245,7 @@ def test_images_of_any_name_are_trained_on(cli, named, tmp_path):
     assert result.exit_code == 0, result.output
     assert set(NAMES) < {Path(name).name for name in json.loads((run / "environment.json").read_text())["files"]}
     assert cli("evaluate", run, named, "--out", tmp_path / "Bericht é").exit_code == 0
-    assert cli("export", run, "--out", tmp_path / "Paket é").exit_code == 0
+    assert cli("export", run, "--to", "saved_model", "--out", tmp_path / "Paket é").exit_code == 0
 
 
 def test_a_terminal_of_few_letters_shows_any_name(data):

@@ -59,4 +59,4 @@ def test_what_cannot_be_built(cli, folder, words, message):
 def test_no_bundle(cli, tmp_path):
     result = cli("prepare", tmp_path / "none")
     assert result.exit_code == 2
-    assert "is not a folder: it does not exist" in result.stderr
+    assert "is not a bundle: it does not exist" in result.stderr
