@@ -136,6 +136,9 @@ def save(proto: onnx.ModelProto, path: Path, largest: int = LARGEST) -> None:
     canonical(proto.graph)
     proto.ir_version = IR
     proto.producer_name, proto.producer_version, proto.doc_string = "cryoseg-tf", "", ""
+    domains = {node.domain for node in proto.graph.node}
+    for unused in [item for item in proto.opset_import if item.domain not in domains]:
+        proto.opset_import.remove(unused)
     beside = proto.ByteSize() > largest
     onnx.save(proto, path, save_as_external_data=beside, location=f"{path.name}.data", all_tensors_to_one_file=True)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+from tensorflow.lite.tools import flatbuffer_utils
 
 from cryoseg_tf.config import Contract
 from cryoseg_tf.errors import ExportError
@@ -74,10 +76,18 @@ def _quantised(converter: Any, tiles: Tiles) -> bytes:
     tools = tf.lite.experimental
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ({"tile": tile} for tile in tiles)
-    debugger = tools.QuantizationDebugger(converter=converter, debug_dataset=lambda: ([tile] for tile in tiles[:1]))
-    # what it measures is of no interest, but that names the operations, in their order
-    debugger.run()
-    names = list(debugger.layer_statistics)
-    debugger.options = tools.QuantizationDebugOptions(denylisted_nodes=[names[0], names[-1]])
+    debugger = tools.QuantizationDebugger(converter=converter)
+    debugger.options = tools.QuantizationDebugOptions(denylisted_nodes=_ends(debugger.calibrated_model))
     result: bytes = debugger.get_nondebug_quantized_model()
     return result
+
+
+def _ends(content: bytes) -> list[str]:
+    """Return the names of what the first and the last convolution of a model give."""
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    [graph] = model.subgraphs
+    codes = [code.builtinCode for code in model.operatorCodes]
+    convolutions = [node for node in graph.operators if codes[node.opcodeIndex] == BuiltinOperator.CONV_2D]
+    outer = {*graph.inputs, *graph.outputs}
+    ends = [node for node in convolutions if outer & {node.inputs[0], node.outputs[0]}]
+    return [graph.tensors[node.outputs[0]].name.decode() for node in ends]
