@@ -6,10 +6,8 @@ What it has to say goes to standard output, a line each, marked by its kind.
 import json
 import logging
 import os
-import shutil
 import sys
 import threading
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,13 +19,13 @@ from cryoseg_tf.run import Run
 from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
 from cryoseg_tf.segmentation.segmenter import Segmenter
 
-from . import saved_model
-from .bundle import MANIFEST, PRECISIONS, Bundle, Manifest, Network, Provenance, Tolerances
+from .bundle import MANIFEST, Bundle, Manifest, Network, Provenance, Tolerances
 from .card import model_card
 from .examples import calibration_tiles, find_examples, synthetic_examples
 from .exporter import Job
 from .golden import Golden, write_golden
-from .verifier import NETWORK, Verifier
+from .verifier import reduced_failures
+from .writers import WRITERS
 
 log = logging.getLogger("cryoseg_tf")
 
@@ -68,20 +66,15 @@ class Builder:
 
     def _without_failures(self, manifest: Manifest) -> Manifest:
         """Leave out what in float16 or int8 does not answer as the model does: nobody should have to find out."""
-        verifier = Verifier(Bundle.open(self.folder))
         formats = {name: dict(files) for name, files in manifest.formats.items()}
         left_out = dict(manifest.provenance.left_out)
-        for name in manifest.formats:
-            for task in verifier.tasks(name):
-                if task.skipped or task.artefact != NETWORK or task.precision == "float32":
-                    continue
-                check = verifier.run(task)
-                if not check.passed:
-                    left_out[f"{name} {task.precision}"] = check.reason
-                    log.warning("%s %s is left out of the bundle: %s", name, task.precision, check.reason)
-                    path = self.folder / formats[name].pop(task.precision)
-                    for part in path.parent.glob(f"{path.stem}.*"):
-                        part.unlink()
+        for check in reduced_failures(Bundle.open(self.folder)):
+            what = f"{check.runtime} {check.precision}"
+            log.warning("%s is left out of the bundle: %s", what, check.reason)
+            left_out[what] = check.reason
+            path = self.folder / formats[check.runtime].pop(check.precision)
+            for part in path.parent.glob(f"{path.stem}.*"):
+                part.unlink()
         provenance = manifest.provenance.model_copy(update={"left_out": left_out})
         return manifest.model_copy(update={"formats": formats, "provenance": provenance})
 
@@ -128,7 +121,7 @@ class Builder:
                 channels=self.contract.channels,
                 stride=self.stride,
                 halo=self.predictor.halo,
-                tile=self._tile(),
+                tile=self.tile,
             ),
             tolerances=Tolerances(probability=golden.tolerance),
             golden=golden.cases,
@@ -150,100 +143,11 @@ class Builder:
             ),
         )
 
-    def _tile(self) -> int:
+    @property
+    def tile(self) -> int:
         """Return the side of a tile: a multiple of the stride, with room for a core between its halos."""
         wanted = -(-self.job.options.tile // self.stride) * self.stride
         return max(wanted, 3 * (self.predictor.halo or 0))
-
-
-def write_saved_model(build: Builder) -> dict[str, dict[str, str]]:
-    """Write ``saved_model/``."""
-    saved_model.write_saved_model(build.model, build.contract, build.stride, build.folder / "saved_model")
-    return {"saved_model": dict.fromkeys(("float32", "segment", "statistics", "resample"), "saved_model")}
-
-
-def write_onnx(build: Builder) -> dict[str, dict[str, str]]:
-    """Write ``onnx/`` and the runner."""
-    from . import onnx
-
-    source = build.onnx_network
-    folder = source.parent
-    files = {"float32": source, "float16": folder / "model-float16.onnx"}
-    onnx.write_float16(source, files["float16"])
-    if build.tiles:
-        files["int8"] = folder / "model-int8.onnx"
-        onnx.write_int8(source, files["int8"], build.tiles)
-    onnx.write_steps(build.contract, folder)
-    onnx.write_segment(build.model, build.contract, build.stride, folder / "segment.onnx")
-    files |= {name: folder / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
-    for path in sorted(RUNNER.iterdir()):
-        if path.is_file():
-            shutil.copy(path, build.folder / path.name)
-    return {"onnx": _relative(build, files)}
-
-
-def write_tflite(build: Builder) -> dict[str, dict[str, str]]:
-    """Write ``tflite/``."""
-    from . import tflite
-
-    folder = build.folder / "tflite"
-    folder.mkdir()
-    files = {"segment": folder / "segment.tflite"}
-    tflite.write_segment(build.model, build.contract, build.stride, files["segment"])
-    for precision in PRECISIONS if build.tiles else PRECISIONS[:2]:
-        files[precision] = folder / ("model.tflite" if precision == "float32" else f"model-{precision}.tflite")
-        tflite.write_network(build.model, files[precision], precision, build.tiles)
-    return {"tflite": _relative(build, files)}
-
-
-def write_openvino(build: Builder) -> dict[str, dict[str, str]]:
-    """Write ``openvino/``, from ONNX files that are kept only if they were asked for too."""
-    from . import onnx, openvino
-
-    folder = build.folder / "openvino"
-    folder.mkdir()
-    with TemporaryDirectory() as made:
-        sources = {"float32": build.onnx_network}
-        if build.tiles:
-            sources["int8"] = Path(made) / "model-int8.onnx"
-            onnx.write_int8(build.onnx_network, sources["int8"], build.tiles)
-        onnx.write_steps(build.contract, Path(made))
-        onnx.write_segment(build.model, build.contract, build.stride, Path(made) / "segment.onnx")
-        sources |= {name: Path(made) / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
-        files = {name: folder / f"{path.stem}.xml" for name, path in sources.items()}
-        for name, source in sources.items():
-            openvino.write_openvino(source, files[name])
-    return {"openvino": _relative(build, files)}
-
-
-def write_tensorrt(build: Builder) -> dict[str, dict[str, str]]:
-    """Write ``tensorrt/``: what engines are built from, where they run."""
-    from . import onnx, tensorrt
-
-    folder = build.folder / "tensorrt"
-    folder.mkdir()
-    for path in build.onnx_network.parent.glob("model.onnx*"):  # large weights lie beside it
-        shutil.copy(path, folder)
-    files = {"float32": folder / "model.onnx", "float16": folder / "model-float16.onnx"}
-    onnx.write_float16(files["float32"], files["float16"])
-    if build.tiles:
-        files["int8"] = folder / "model-int8.onnx"
-        onnx.write_int8(files["float32"], files["int8"], build.tiles)
-    recipe = tensorrt.write_recipe(folder, files, build.stride, build._tile())
-    return {"tensorrt": _relative(build, files | {"recipe": recipe})}
-
-
-WRITERS: dict[str, Callable[[Builder], dict[str, dict[str, str]]]] = {
-    "saved_model": write_saved_model,
-    "tflite": write_tflite,
-    "onnx": write_onnx,
-    "openvino": write_openvino,
-    "tensorrt": write_tensorrt,
-}
-
-
-def _relative(build: Builder, files: dict[str, Path]) -> dict[str, str]:
-    return {name: path.relative_to(build.folder).as_posix() for name, path in files.items()}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -189,6 +189,17 @@ class Verifier:
                     self.integrity.flaws[case.image] = f"or its answers cannot be read: {error}"
 
 
+def reduced_failures(bundle: Bundle) -> Iterator[Check]:
+    """Yield the check of each float16 or int8 network that does not answer as the trained model does."""
+    verifier = Verifier(bundle)
+    for name in bundle.manifest.formats:
+        for task in verifier.tasks(name):
+            if task.artefact == NETWORK and task.precision != "float32" and not task.skipped:
+                check = verifier.run(task)
+                if not check.passed:
+                    yield check
+
+
 def _unusable(runtime: str) -> str:
     if RUNTIMES[runtime].version is None:
         extra = RUNTIMES[runtime].extra

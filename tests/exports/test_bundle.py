@@ -15,7 +15,7 @@ import pytest
 from cryoseg_tf import Micrograph, Run, Segmenter
 from cryoseg_tf.errors import ExportError, RunError
 from cryoseg_tf.exports import Bundle, ExportOptions, export
-from cryoseg_tf.exports.bundle import Manifest
+from cryoseg_tf.exports.bundle import PRECISIONS, Manifest
 from cryoseg_tf.exports.card import model_card
 from cryoseg_tf.exports.examples import calibration_tiles, find_examples, synthetic_examples
 from cryoseg_tf.exports.golden import write_golden
@@ -39,6 +39,19 @@ def test_the_manifest_says_where_the_model_comes_from(bundle, trained):
     assert made.split["validation"] == run.split()["validation"]
     assert made.golden == "training images"
     assert bundle.manifest.contract == run.contract
+
+
+def test_a_precision_is_there_or_said_to_be_left_out(bundle):
+    left_out = bundle.manifest.provenance.left_out
+    card = (bundle.path / "MODEL_CARD.md").read_text("utf-8")
+    for name, precisions in {"onnx": PRECISIONS, "tflite": PRECISIONS, "openvino": ("float32", "int8")}.items():
+        assert "float32" in bundle.precisions(name)
+        for precision in precisions:
+            assert (precision in bundle.precisions(name)) != (f"{name} {precision}" in left_out)
+    assert all(f"{what} is left out" in card for what in left_out)
+    assert {p.name for p in (bundle.path / "tflite").iterdir()} == {
+        path.rsplit("/")[-1] for path in bundle.manifest.formats["tflite"].values()
+    }
 
 
 def test_nothing_of_this_machine_is_in_it(bundle, trained):
@@ -127,8 +140,8 @@ def test_what_is_no_bundle_or_not_in_it_is_named(bundle, tmp_path):
         Bundle.open(tmp_path / "no")
     with pytest.raises(ExportError, match="holds no manifest"):
         Bundle.open(tmp_path)
-    with pytest.raises(ExportError, match="holds no tensorrt, only"):
-        bundle.file("tensorrt", "float32")
+    with pytest.raises(ExportError, match="holds no caffe, only saved_model"):
+        bundle.file("caffe", "float32")
     with pytest.raises(ExportError, match="holds no int8 as saved_model"):
         bundle.file("saved_model", "int8")
 

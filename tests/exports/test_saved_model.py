@@ -1,6 +1,5 @@
 """The SavedModel, loaded by a process that has TensorFlow and nothing of ours."""
 
-import json
 import subprocess
 import sys
 
@@ -9,10 +8,8 @@ import pytest
 
 from cryoseg_tf import Micrograph, Run, Segmenter
 from cryoseg_tf.data.preprocess import Status
-from cryoseg_tf.errors import ExportError
 from cryoseg_tf.exports import export
 from cryoseg_tf.exports.graph import segment_function
-from cryoseg_tf.io.atomic import sha256
 
 HOST = """
 import sys
@@ -108,23 +105,6 @@ def test_pixel_size_is_honoured(tmp_path, tiny, monkeypatch):
     segment, image = loaded.signatures["segment"], tf.constant(random((1, 40, 40), np.float32))
     status = [int(segment(image=image, pixel_size=tf.constant(size))["status"][0]) for size in (0.0, 1.0, 1e9)]
     assert status == [1, 2, 2]
-
-
-def test_the_manifest_names_every_file(bundle):
-    manifest = json.loads((bundle.path / "manifest.json").read_text())
-    files = {p.relative_to(bundle.path).as_posix() for p in bundle.path.rglob("*") if p.is_file()}
-    assert set(manifest["files"]) == files - {"manifest.json"}
-    assert all(sha256(bundle.path / name) == value for name, value in manifest["files"].items())
-
-
-def test_what_is_there_is_kept(trained, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.docx").touch()
-    with pytest.raises(ExportError, match="is not a bundle"):
-        export(trained, ["saved_model"], tmp_path / "mine", overwrite=True)
-    with pytest.raises(ExportError, match="'jpeg' is not known"):
-        export(trained, ["jpeg"], tmp_path / "new")
-    assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine", "thesis.docx"]
 
 
 @pytest.mark.parametrize("factor", [0.5, 1 / 3, 2.0])
