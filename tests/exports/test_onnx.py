@@ -1,7 +1,5 @@
 """The ONNX files: what they are made of, and the runtime's answers to what is in them."""
 
-import os
-
 import numpy as np
 import onnx
 import onnxruntime
@@ -140,12 +138,13 @@ def test_for_tensorrt_zero_points_are_zero_and_biases_float(reduced):
 
 def test_large_weights_lie_beside(network, tiles, tmp_path):
     save(onnx.load(network), tmp_path / "large.onnx", largest=0)
-    assert sorted(os.listdir(tmp_path)) == ["large.onnx", "large.onnx.data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.onnx", "large.onnx.data"]
     assert (tmp_path / "large.onnx").stat().st_size < network.stat().st_size / 2
     result = run(tmp_path / "large.onnx", tile=tiles[0])
     np.testing.assert_array_equal(result, run(network.read_bytes(), tile=tiles[0]))
 
 
+@pytest.mark.slow
 def test_two_exports_are_the_same_byte_for_byte(bundle, trained, tmp_path):
     other = export(trained, list(FORMATS), tmp_path / "other.cryoseg")
     one, two = (
