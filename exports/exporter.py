@@ -17,7 +17,7 @@ from tempfile import TemporaryFile
 from pydantic import Field
 
 from cryoseg_tf.config import Branch
-from cryoseg_tf.errors import ExportError
+from cryoseg_tf.errors import ExportError, RunError
 from cryoseg_tf.io import atomic
 from cryoseg_tf.run import Run
 
@@ -83,6 +83,12 @@ def export(
     names = _known(formats)
     _ = run.contract  # says so where there is no model
     _check_free(destination, overwrite)
+    try:
+        run.model_file.open("rb").close()
+    except FileNotFoundError:
+        pass  # the builder says what to do
+    except OSError as error:
+        raise RunError(f"{run.model_file} cannot be read: {error.strerror or error}") from None
     with atomic.written(destination) as part:
         part.mkdir()
         job = Job(run=run.path, formats=names, destination=part, options=options or ExportOptions())

@@ -90,7 +90,7 @@ def write_tensorrt(build: "Builder") -> Files:
     onnx.write_float16(files["float32"], files["float16"])
     if build.tiles:
         files["int8"] = folder / "model-int8.onnx"
-        onnx.write_int8(files["float32"], files["int8"], build.tiles)
+        onnx.write_int8(files["float32"], files["int8"], build.tiles, symmetric=True)
     recipe = tensorrt.write_recipe(folder, files, build.stride, build.tile)
     return {"tensorrt": _relative(build, files | {"recipe": recipe})}
 

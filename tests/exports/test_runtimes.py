@@ -98,7 +98,7 @@ def test_a_file_cut_short_is_one_line(bundle, tmp_path, name):
 def test_what_cannot_be_had_names_the_remedy(bundle):
     with pytest.raises(ExportError, match="holds no float16 as openvino"):
         segmenter(bundle, "openvino", "float16")
-    with pytest.raises(ExportError, match="holds no tensorrt, only"):
-        bundle.file("tensorrt", "float32")
+    with pytest.raises(ExportError, match="holds no caffe, only"):
+        bundle.file("caffe", "float32")
     with pytest.raises(ExportError, match=r"needs no-such-package: pip install 'cryoseg-tf\[extra\]'"):
         Runtime("onnx", ("no-such-package",), "extra").predictor(bundle)
