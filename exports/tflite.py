@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.lite.python.schema_py_generated import BuiltinOperator
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator, TensorType
 from tensorflow.lite.tools import flatbuffer_utils
 
 from cryoseg_tf.config import Contract
@@ -16,6 +16,16 @@ from cryoseg_tf.errors import ExportError
 from .graph import IMAGE, PIXEL_SIZE, TILE, Function, logits_function, segment_function
 
 Tiles = Sequence[Any]
+
+QUANTISED = (
+    BuiltinOperator.CONV_2D,
+    BuiltinOperator.TRANSPOSE_CONV,
+    BuiltinOperator.MAX_POOL_2D,
+    BuiltinOperator.CONCATENATION,
+)
+"""What int8 speeds up."""
+
+ON_MEANS = (BuiltinOperator.CONV_2D, BuiltinOperator.LOGISTIC, BuiltinOperator.RESHAPE)
 
 
 def write_segment(model: keras.Model, contract: Contract, stride: int, path: Path) -> None:
@@ -57,7 +67,8 @@ def _convert(
         try:
             path.write_bytes(change(converter))
         except Exception as error:  # of many kinds, the converter's own among them
-            raise ExportError(f"TensorFlow Lite cannot hold this network: {str(error).splitlines()[0]}") from None
+            reason = " ".join(str(error).split())[:200]
+            raise ExportError(f"TensorFlow Lite cannot hold this network; leave tflite out of --to: {reason}") from None
 
 
 def _plain(converter: Any) -> bytes:
@@ -72,22 +83,30 @@ def _halved(converter: Any) -> bytes:
 
 
 def _quantised(converter: Any, tiles: Tiles) -> bytes:
-    """Quantise all but the first and the last convolution, which only the debugger can leave out."""
     tools = tf.lite.experimental
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ({"tile": tile} for tile in tiles)
+    # only the debugger can leave something in float
     debugger = tools.QuantizationDebugger(converter=converter)
-    debugger.options = tools.QuantizationDebugOptions(denylisted_nodes=_ends(debugger.calibrated_model))
+    debugger.options = tools.QuantizationDebugOptions(denylisted_nodes=_kept(debugger.calibrated_model))
     result: bytes = debugger.get_nondebug_quantized_model()
     return result
 
 
-def _ends(content: bytes) -> list[str]:
-    """Return the names of what the first and the last convolution of a model give."""
+def _kept(content: bytes) -> list[str]:
+    """Return what stays float in int8, by the names of what it gives.
+
+    That is the first and the last convolution, those of an image's means (LiteRT stops at them, and
+    one pixel takes no time), and all that int8 would only spoil.
+    """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     [graph] = model.subgraphs
-    codes = [code.builtinCode for code in model.operatorCodes]
-    convolutions = [node for node in graph.operators if codes[node.opcodeIndex] == BuiltinOperator.CONV_2D]
-    outer = {*graph.inputs, *graph.outputs}
-    ends = [node for node in convolutions if outer & {node.inputs[0], node.outputs[0]}]
-    return [graph.tensors[node.outputs[0]].name.decode() for node in ends]
+    kept, outer, means = [], {*graph.inputs, *graph.outputs}, set()
+    for node in graph.operators:
+        kind, source, result = model.operatorCodes[node.opcodeIndex].builtinCode, node.inputs[0], node.outputs[0]
+        of_means = kind == BuiltinOperator.MEAN or (kind in ON_MEANS and source in means)
+        if of_means:
+            means.add(result)
+        if kind not in QUANTISED or of_means or outer & {source, result}:
+            kept.append(result)
+    return [graph.tensors[number].name.decode() for number in kept if graph.tensors[number].type == TensorType.FLOAT32]

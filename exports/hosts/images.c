@@ -114,7 +114,12 @@ void cryoseg_array_free(cryoseg_array *array)
 
 int cryoseg_write_pgm(const char *path, const uint8_t *mask, int height, int width)
 {
-    FILE *file = cryoseg_file(path, "wb");
+    FILE *file = cryoseg_file(path, "rb");
+    if (file != NULL) {
+        fclose(file);
+        return cryoseg_fail(CRYOSEG_ARGUMENT, "%s exists: remove it, or name another", path);
+    }
+    file = cryoseg_file(path, "wb");
     if (file == NULL)
         return cryoseg_fail(CRYOSEG_ARGUMENT, "%s cannot be written", path);
     size_t count = (size_t)height * (size_t)width;

@@ -17,6 +17,22 @@ static int complain(const char *text)
     return 2;
 }
 
+/* Read a whole argument as a number, at least 0. */
+static int read_number(const char *text, double *number)
+{
+    char *end;
+    *number = strtod(text, &end);
+    return end != text && *end == '\0' && *number >= 0 && *number < 1e12;
+}
+
+static const char *meaning(int status)
+{
+    static const char *const words[] = {"ok", "pixel size unknown: the mask is empty",
+                                        "pixel size out of range: the mask is empty", "too small: the mask is empty",
+                                        "low contrast: look at the mask", "not finite: the mask is empty"};
+    return status >= 0 && status < 6 ? words[status] : "unknown";
+}
+
 static int answer(void *host, const cryoseg_array *image, double pixel_size, uint8_t *mask, float *probability,
                   int *status)
 {
@@ -37,7 +53,7 @@ static int compare_golden(cryoseg *model, const char *folder)
 
 static void report(const cryoseg *model, const uint8_t *mask, size_t pixels, int status, double took)
 {
-    printf("status %d, %.1f ms\n", status, took);
+    printf("status %d (%s), %.1f ms\n", status, meaning(status), took);
     for (int i = 0; i < cryoseg_classes(model); i++) {
         size_t count = 0;
         for (size_t at = 0; at < pixels; at++)
@@ -71,7 +87,10 @@ static int segment_file(cryoseg *model, int count, char **values)
     cryoseg_array image;
     if (cryoseg_array_read(values[2], &image) != CRYOSEG_OK)
         return complain(cryoseg_failure());
-    int code = segment_image(model, &image, count > 4 ? atof(values[4]) : 0.0, values[3]);
+    double pixel_size = 0.0;
+    if (count > 4)
+        read_number(values[4], &pixel_size);
+    int code = segment_image(model, &image, pixel_size, values[3]);
     cryoseg_array_free(&image);
     return code;
 }
@@ -83,9 +102,14 @@ int main(int count, char **values)
     if (count < 3 + !golden)
         return complain("BUNDLE IMAGE.npy|IMAGE.pgm OUT.pgm [PIXEL_SIZE [THREADS]], or BUNDLE --golden [THREADS]");
     int last = golden ? 3 : 5;
+    double pixel_size, threads = 0;
+    if (!golden && count > 4 && !read_number(values[4], &pixel_size))
+        return complain("PIXEL_SIZE must be a number in nm; 0 = unknown");
+    if (count > last && (!read_number(values[last], &threads) || threads > 4096 || threads != (int)threads))
+        return complain("THREADS must be a whole number; 0 = one per core");
     cryoseg *model;
     double start = cryoseg_milliseconds();
-    if (cryoseg_open(values[1], count > last ? atoi(values[last]) : 0, &model) != CRYOSEG_OK)
+    if (cryoseg_open(values[1], (int)threads, &model) != CRYOSEG_OK)
         return complain(cryoseg_last_error());
     printf("opened in %.0f ms\n", cryoseg_milliseconds() - start);
     int code = golden ? compare_golden(model, values[1]) : segment_file(model, count, values);
