@@ -38,7 +38,8 @@ def write_network(model: keras.Model, path: Path, precision: str, tiles: Tiles =
 
     The caller turns logits to probabilities, so that this stays float32 where the network does not.
 
-    In int8 the first and the last convolution stay float32, as in the ONNX file.
+    In int8 the first and the last convolution stay float32, as in the ONNX file, and so does what int8
+    would not speed up.
 
     Args:
         model: The trained network.
