@@ -46,10 +46,12 @@ def command(
 
     It is kept in your cache folder, from where 'segment --runtime tensorrt' takes it.
     """
+    from cryoseg_tf.exports import Bundle
+
     from . import reporter
 
+    opened = Bundle.open(bundle)  # a wrong path should not wait for TensorFlow
     reporter.start(threads)
-    from cryoseg_tf.exports import Bundle
     from cryoseg_tf.exports.tensorrt import Options, prepare
 
     wanted = Options(
@@ -59,7 +61,7 @@ def command(
         force=force,
         threads=threads,
     )
-    engines = prepare(Bundle.open(bundle), wanted)
+    engines = prepare(opened, wanted)
     if as_json:
         click.echo(json.dumps([about(engine, precision) for engine in engines], indent=2, ensure_ascii=False))
         return

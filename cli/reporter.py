@@ -1,7 +1,6 @@
 """The one place that shows messages and progress; results alone go to standard output."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,9 @@ def start(threads: int | None = None, tensorflow: bool = True) -> None:
     logger.setLevel(logging.DEBUG)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it comes as an error
     if tensorflow:
-        with _no_native_stderr():
+        from cryoseg_tf.io.native import no_native_stderr
+
+        with no_native_stderr():  # its logging is not set up while it loads
             from cryoseg_tf.training.strategy import use_threads
         use_threads(threads)
 
@@ -139,20 +140,3 @@ def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
             self.progress.stop()
 
     return FitProgress()
-
-
-@contextmanager
-def _no_native_stderr() -> Iterator[None]:
-    """Drop what native code writes while TensorFlow loads: its logging is not set up yet by then."""
-    try:
-        kept = os.dup(2)
-    except OSError:
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

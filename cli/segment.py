@@ -81,11 +81,12 @@ def command(
 
 def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -> None:
     from cryoseg_tf.errors import DataError, ExportError, RunError
+    from cryoseg_tf.exports.bundle import is_bundle
     from cryoseg_tf.run import Run
 
-    if _holds_manifest(out):
+    if is_bundle(out):
         raise DataError(f"{out} is a bundle: choose another --out for masks")
-    if _holds_manifest(source):
+    if is_bundle(source):
         return
     if source.is_dir() and not Run(source).exists:
         raise RunError(f"{source} is neither a run nor a bundle: it holds no run.json and no manifest.json")
@@ -99,8 +100,9 @@ def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -
 
 def _load(source: Path, runtime: str, precision: str, threads: int | None) -> "tuple[Segmenter, str]":
     """Return what segments, and what tells its masks from those of any other."""
-    if _holds_manifest(source):
-        from cryoseg_tf.exports import Bundle
+    from cryoseg_tf.exports.bundle import Bundle, is_bundle
+
+    if is_bundle(source):
         from cryoseg_tf.exports.selection import choose
 
         return choose(Bundle.open(source), runtime, precision, threads)
@@ -109,11 +111,6 @@ def _load(source: Path, runtime: str, precision: str, threads: int | None) -> "t
     from cryoseg_tf.segmentation import Segmenter
 
     return Segmenter.from_run(source), sha256(Run(source).model_file)
-
-
-def _holds_manifest(folder: Path) -> bool:
-    """As ``cryoseg_tf.exports.bundle.is_bundle``, which waits for TensorFlow."""
-    return (folder / "manifest.json").is_file()
 
 
 def line(outcome: "Outcome") -> str:

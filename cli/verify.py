@@ -31,12 +31,12 @@ def command(bundle: Path, runtimes: tuple[str, ...], threads: int | None, as_jso
     Hashes every file, then segments the golden images in every format that a runtime is installed
     for. Exit code 1 if something is wrong, or nothing could be tried.
     """
-    from . import reporter
-
-    reporter.start(threads)
     from cryoseg_tf.exports import Bundle
 
-    opened = Bundle.open(bundle)
+    from . import reporter
+
+    opened = Bundle.open(bundle)  # a wrong path should not wait for TensorFlow
+    reporter.start(threads)
     checks = watched(opened, runtimes, threads)
     if as_json:
         click.echo(json.dumps(as_plain(opened, checks), indent=2))

@@ -11,6 +11,7 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import yaml
+from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigError
@@ -103,6 +104,12 @@ def describe(field: FieldInfo) -> str:
         bounds = f" between {limits['ge']:.10g} and {limits['le']:.10g}"
     words = ", or ".join(KINDS[kind] for kind in kinds if kind is not NoneType) + bounds
     return f"{words}, or none" if NoneType in kinds else words
+
+
+def first_flaw(error: ValidationError) -> str:
+    """Return in words where a model's first mistake is, and what it is."""
+    first = error.errors()[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
 
 
 def read_yaml(text: str) -> Any:

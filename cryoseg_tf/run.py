@@ -28,6 +28,7 @@ from pydantic import ValidationError
 
 from .config import Branch, Config, Contract
 from .errors import CryoSegError, RunError
+from .expressions import first_flaw
 from .io import atomic
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ class Run:
         try:
             return RunInfo.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise RunError(f"{self.path / 'run.json'} is damaged: {place}: {first['msg']}") from None
+            raise RunError(f"{self.path / 'run.json'} is damaged: {first_flaw(error)}") from None
 
     def update(self, **changes: Any) -> RunInfo:
         """Change entries of ``run.json``, at once."""

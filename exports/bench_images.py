@@ -12,6 +12,7 @@ from cryoseg_tf.io.micrograph import read_micrograph, warn_of_data_bar
 from cryoseg_tf.segmentation.segmenter import examine
 
 from .bundle import Bundle
+from .golden import mirrored
 
 GOLDEN = "uint16"
 """The golden image that one is made of."""
@@ -70,9 +71,8 @@ def golden_picture(bundle: Bundle, size: tuple[int, int], folder: Path) -> Pictu
         raise ExportError(f"{bundle.path} has no golden image {GOLDEN!r} to make one of: name images to measure with")
     source = bundle.path / case.image
     try:
-        pixels = np.load(source, allow_pickle=False)
-        missing = [(0, max(0, wanted - side)) for wanted, side in zip(reversed(size), pixels.shape, strict=True)]
-        pixels = np.pad(pixels, missing, mode="symmetric")[: size[1], : size[0]].astype(np.uint16)
+        pixels = mirrored(np.load(source, allow_pickle=False), (size[1], size[0]))[: size[1], : size[0]]
+        pixels = pixels.astype(np.uint16)
     except (OSError, ValueError, EOFError) as error:
         raise ExportError(f"{source} cannot be read ({error}): verify the bundle, or name images") from None
     path = folder / "golden.tif"

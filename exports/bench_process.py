@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple
 from cryoseg_tf.errors import ExportError
 
 from .bench_worker import MARK, Job
+from .children import last_words
 
 
 class Process(NamedTuple):
@@ -50,8 +51,7 @@ class Process(NamedTuple):
                 return answer
         code = self.process.wait()
         self.said.seek(0)
-        last = (self.said.read().strip().splitlines() or ["it says nothing"])[-1]
-        raise ExportError(f"its process ended with exit code {code}: {last[:500]}")
+        raise ExportError(f"its process ended with exit code {code}: {last_words(self.said.read())}")
 
 
 @contextmanager

@@ -29,8 +29,6 @@ from .writers import WRITERS
 
 log = logging.getLogger("cryoseg_tf")
 
-RUNNER = Path(__file__).with_name("runner")
-
 
 class Builder:
     """Writes each part of one bundle."""
@@ -97,7 +95,7 @@ class Builder:
 
     @cached_property
     def onnx_network(self) -> Path:
-        """The network as ONNX in float32, from which other formats are made."""
+        """The network as ONNX in float32, from which other formats are made; kept if ONNX was asked for."""
         from . import onnx
 
         kept = "onnx" in self.job.formats
@@ -105,6 +103,21 @@ class Builder:
         path.parent.mkdir(exist_ok=True)
         onnx.write_network(self.model, path, self.predictor.halo is not None, 4 * self.stride)
         return path
+
+    @cached_property
+    def onnx_files(self) -> dict[str, Path]:
+        """The network as ONNX, in int8 too where its ranges are known, and the steps around it, in one folder."""
+        from . import onnx
+
+        source = self.onnx_network
+        folder = source.parent
+        files = {"float32": source}
+        if self.tiles:
+            files["int8"] = folder / "model-int8.onnx"
+            onnx.write_int8(source, files["int8"], self.tiles)
+        onnx.write_steps(self.contract, folder)
+        onnx.write_segment(self.model, self.contract, self.stride, folder / "segment.onnx")
+        return files | {name: folder / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
 
     def _golden(self) -> Golden:
         log.info("segmenting golden images")

@@ -17,19 +17,39 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 from pydantic import Field, ValidationError
 
 from cryoseg_tf import __version__
 from cryoseg_tf.config import Branch, Contract
 from cryoseg_tf.errors import ExportError
-
-from .golden import GoldenCase
+from cryoseg_tf.expressions import first_flaw
 
 MANIFEST = "manifest.json"
 SCHEMA = 2
 
 PRECISIONS = ("float32", "float16", "int8")
 """Of the network; what is before and after it stays float32."""
+
+
+class GoldenCase(Branch):
+    """A golden image and its answers, as files of the bundle (``.npy``, little-endian, C order).
+
+    Attributes:
+        name: What is special about it.
+        pixel_size: In nm, to be passed along; 0 = unknown.
+        status: See ``cryoseg_tf.data.preprocess.Status``.
+        image: ``(height, width)`` uint8, uint16 or float32 raw counts.
+        mask: ``(height, width)`` uint8 class indices.
+        probability: ``(height, width, channels)`` float32.
+    """
+
+    name: str
+    pixel_size: float
+    status: int
+    image: str
+    mask: str
+    probability: str
 
 
 class Network(Branch):
@@ -146,9 +166,7 @@ class Bundle:
         try:
             return cls(path, Manifest.model_validate(content))
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise ExportError(f"{file} is damaged: {place}: {first['msg']}") from None
+            raise ExportError(f"{file} is damaged: {first_flaw(error)}") from None
 
     def file(self, format_name: str, what: str) -> Path:
         """Return the file of a format, e.g. ``("onnx", "float32")``.
@@ -170,6 +188,11 @@ class Bundle:
     def precisions(self, format_name: str) -> tuple[str, ...]:
         """Return the precisions that it has of a format's network."""
         return tuple(p for p in PRECISIONS if p in self.manifest.formats.get(format_name, {}))
+
+
+def user_cache() -> Path:
+    """Return the folder where what was found or built for bundles on this machine is kept."""
+    return platformdirs.user_cache_path("cryoseg-tf", appauthor=False)
 
 
 def is_bundle(path: Path) -> bool:

@@ -22,13 +22,16 @@ from cryoseg_tf.io import atomic
 from cryoseg_tf.run import Run
 
 from .bundle import Bundle, is_bundle
+from .children import last_words
+
+ONNX = ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common")
 
 FORMATS = {
     "saved_model": (),
     "tflite": (),
-    "onnx": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common"),
-    "tensorrt": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common"),
-    "openvino": ("tf2onnx", "onnx", "onnxruntime", "onnxconverter_common", "openvino"),
+    "onnx": ONNX,
+    "tensorrt": ONNX,
+    "openvino": (*ONNX, "openvino"),
 }
 """The formats, and what has to be installed to write them beside TensorFlow."""
 
@@ -136,8 +139,7 @@ def _build(job: Job) -> None:
             process.wait()
         if code:
             said.seek(0)
-            last = (said.read().strip().splitlines() or ["it says nothing"])[-1]
-            raise ExportError(f"the export stopped with exit code {code}: {last[:500]}")
+            raise ExportError(f"the export stopped with exit code {code}: {last_words(said.read())}")
 
 
 def _hear(line: str) -> None:

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from skimage.transform import resize
 
-from cryoseg_tf.config import Branch, Contract
+from cryoseg_tf.config import Contract
 from cryoseg_tf.io.micrograph import Micrograph, Pixels
 from cryoseg_tf.segmentation.segmenter import Segmentation, Segmenter, examine
+
+from .bundle import GoldenCase
 
 SIDE = 320
 """Largest side in pixels, at the network's scale, of a golden image."""
@@ -20,26 +22,6 @@ ROUNDINGS = 8
 
 TOLERANCE = 2e-5
 """A runtime may always differ by so much in float32."""
-
-
-class GoldenCase(Branch):
-    """A golden image and its answers, as files of the bundle (``.npy``, little-endian, C order).
-
-    Attributes:
-        name: What is special about it.
-        pixel_size: In nm, to be passed along; 0 = unknown.
-        status: See ``cryoseg_tf.data.preprocess.Status``.
-        image: ``(height, width)`` uint8, uint16 or float32 raw counts.
-        mask: ``(height, width)`` uint8 class indices.
-        probability: ``(height, width, channels)`` float32.
-    """
-
-    name: str
-    pixel_size: float
-    status: int
-    image: str
-    mask: str
-    probability: str
 
 
 class Golden(NamedTuple):
@@ -78,6 +60,12 @@ def write_golden(segmenter: Segmenter, examples: Sequence[Micrograph], folder: P
         cases.append(GoldenCase(name=name, pixel_size=pixel_size, status=int(result.status), **places))
     undecided = max(_rounding(segmenter, crop) for crop in crops)
     return Golden(tuple(cases), max(TOLERANCE, ROUNDINGS * undecided), unseen)
+
+
+def mirrored(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Return pixels, mirrored at the bottom and right until they are at least of ``shape``."""
+    missing = [(0, max(0, wanted - side)) for wanted, side in zip(shape, pixels.shape, strict=True)]
+    return np.pad(pixels, missing, mode="symmetric")
 
 
 def _cases(crops: Sequence[Micrograph], contract: Contract) -> Iterator[tuple[str, Micrograph]]:

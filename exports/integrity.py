@@ -4,10 +4,11 @@ The manifest itself has none: who changes it can change the hashes too. Its own 
 by another way, from whoever made the bundle.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from cryoseg_tf.errors import ExportError
 from cryoseg_tf.io import atomic
 
 from .bundle import MANIFEST, Bundle, Manifest
@@ -52,6 +53,19 @@ def examine_files(bundle: Bundle) -> Integrity:
     flaws = {name: _flaw(bundle.path, name, digest) for name, digest in expected.items()}
     flaws |= {name: "is not in the manifest" for name in _found(bundle.path) if name not in expected}
     return Integrity(bundle.manifest, {name: flaw for name, flaw in flaws.items() if flaw})
+
+
+def require_whole(bundle: Bundle, artefacts: Iterable[str]) -> None:
+    """See that artefacts, named as in the manifest, are as they were exported.
+
+    Raises:
+        ExportError: Naming the first that must not be loaded.
+    """
+    files = examine_files(bundle)
+    for artefact in artefacts:
+        problem = files.problem(artefact)
+        if problem:
+            raise ExportError(f"{bundle.path} is damaged, copy it again: {problem}")
 
 
 def _flaw(folder: Path, name: str, digest: str) -> str:

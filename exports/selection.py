@@ -12,15 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import platformdirs
-
 from cryoseg_tf.config import Branch
 from cryoseg_tf.errors import ExportError
 from cryoseg_tf.io import atomic
 from cryoseg_tf.segmentation.segmenter import Segmenter
 
-from .bundle import MANIFEST, Bundle
-from .integrity import examine_files
+from .bundle import MANIFEST, Bundle, user_cache
+from .integrity import require_whole
 from .runtimes import RUNTIMES, segmenter
 
 log = logging.getLogger(__name__)
@@ -111,11 +109,7 @@ def choose(bundle: Bundle, runtime: str = "auto", precision: str = "float32", th
     names = _candidates(bundle, precision) if runtime == "auto" else [runtime]
     for name in names:
         bundle.file(name, precision)  # says what the bundle holds, where it does not hold this
-    files = examine_files(bundle)
-    for name in names:
-        problem = files.problem(bundle.manifest.formats[name][precision])
-        if problem:
-            raise ExportError(f"{bundle.path} is damaged, copy it again: {problem}")
+    require_whole(bundle, [bundle.manifest.formats[name][precision] for name in names])
     name = fastest(bundle, precision, threads) if runtime == "auto" else runtime
     loaded = segmenter(bundle, name, precision, threads)
     log.info("%s runs on %s %s, in %s", bundle.path.name, name, RUNTIMES[name].version, precision)
@@ -230,8 +224,7 @@ def _entries(bundle: Bundle) -> tuple[Entry, ...]:
 
 
 def _file(bundle: Bundle) -> Path:
-    cache = platformdirs.user_cache_path("cryoseg-tf", appauthor=False)
-    return cache / "verified" / f"{_digest(bundle)}.json"
+    return user_cache() / "verified" / f"{_digest(bundle)}.json"
 
 
 def _digest(bundle: Bundle) -> str:

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from cryoseg_tf.config import Branch
 from cryoseg_tf.errors import ExportError
+from cryoseg_tf.expressions import first_flaw
 from cryoseg_tf.io import atomic
 
 from . import nvidia
-from .bundle import Bundle
+from .bundle import Bundle, user_cache
 from .gpu import Target
-from .integrity import examine_files
+from .integrity import require_whole
 from .nvidia import PROBABILITY, TILE, Order, Profile, Toolkit
 
 BATCH_PIXELS = 1536**2
@@ -168,7 +168,7 @@ def ready(bundle: Bundle, precision: str) -> Engine:
 
 def cache_folder() -> Path:
     """Return where engines are kept."""
-    return platformdirs.user_cache_path("cryoseg-tf", appauthor=False) / "engines"
+    return user_cache() / "engines"
 
 
 def _prepared(bundle: Bundle, source: Path, toolkit: Toolkit, target: Target, options: Options) -> Engine:
@@ -180,16 +180,8 @@ def _prepared(bundle: Bundle, source: Path, toolkit: Toolkit, target: Target, op
         kept = None if options.force else _kept(folder)
         if kept:
             return kept
-        _check(bundle, source, bundle.file("tensorrt", "recipe"))
+        require_whole(bundle, [bundle.manifest.formats["tensorrt"][what] for what in (options.precision, "recipe")])
         return _built(source, toolkit, wanted, options.threads)
-
-
-def _check(bundle: Bundle, *paths: Path) -> None:
-    files = examine_files(bundle)
-    for path in paths:
-        problem = files.problem(path.relative_to(bundle.path).as_posix())
-        if problem:
-            raise ExportError(f"{bundle.path} is damaged, copy it again: {problem}")
 
 
 def _built(source: Path, toolkit: Toolkit, wanted: Facts, threads: int | None) -> Engine:
@@ -233,8 +225,7 @@ def _recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ExportError(f"{path} is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ExportError(f"{path} is damaged: {first_flaw(error)}") from None
 
 
 def _profile(stride: int, tile: int, batch: int) -> Profile:

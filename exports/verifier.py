@@ -14,9 +14,9 @@ from cryoseg_tf.io.micrograph import Micrograph
 from cryoseg_tf.segmentation.segmenter import Segmenter, examine
 
 from . import vnni
-from .bundle import Bundle
+from .bundle import Bundle, GoldenCase
 from .comparison import Comparison, Objects
-from .golden import GoldenCase
+from .golden import mirrored
 from .integrity import Integrity, examine_files
 from .runtimes import RUNTIMES, Answer, segmenter
 
@@ -73,11 +73,13 @@ class Verifier:
     Args:
         bundle: What to check.
         threads: For runtimes that can be told.
+        timed: Whether to measure how long they take, too.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, threads: int | None = None, timed: bool = True) -> None:
         self.bundle = bundle
         self.threads = threads
+        self.timed = timed
         self.integrity: Integrity = examine_files(bundle)
         self.examples = list(self._examples())
 
@@ -127,7 +129,7 @@ class Verifier:
         comparison = Comparison(self.bundle.manifest, task.precision)
         for name, micrograph, golden in self.examples:
             comparison.add(name, golden, segment(micrograph))
-        return _filled(task, comparison, self._pace(segment))
+        return _filled(task, comparison, self._pace(segment) if self.timed else None)
 
     def _pace(self, segment: Callable[[Micrograph], Answer]) -> float | None:
         """Return seconds per megapixel on an image large enough to tell runtimes apart, which small ones do not."""
@@ -167,9 +169,7 @@ class Verifier:
         usable = [micrograph for _, micrograph, answer in self.examples if answer.status == Status.OK]
         if not usable:
             return None
-        pixels = usable[0].pixels
-        missing = [(0, max(0, wanted - side)) for wanted, side in zip((rows, columns), pixels.shape, strict=True)]
-        return Micrograph(np.pad(pixels, missing, mode="symmetric"), usable[0].pixel_size)
+        return Micrograph(mirrored(usable[0].pixels, (rows, columns)), usable[0].pixel_size)
 
     def _segment(self, task: Check) -> Callable[[Micrograph], Answer]:
         if task.artefact == WHOLE:
@@ -191,7 +191,7 @@ class Verifier:
 
 def reduced_failures(bundle: Bundle) -> Iterator[Check]:
     """Yield the check of each float16 or int8 network that does not answer as the trained model does."""
-    verifier = Verifier(bundle)
+    verifier = Verifier(bundle, timed=False)
     for name in bundle.manifest.formats:
         for task in verifier.tasks(name):
             if task.artefact == NETWORK and task.precision != "float32" and not task.skipped:

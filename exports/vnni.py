@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from cryoseg_tf.errors import ExportError
 
 from .bundle import Bundle
+from .children import last_words
 from .comparison import Objects
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ def check_apart(bundle: Bundle, task: "Check", threads: int | None = None) -> "C
     )
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise ExportError(f"the process with VNNI off stopped with exit code {done.returncode}: {last[:300]}")
+        words = last_words(done.stderr)
+        raise ExportError(f"the process with VNNI off stopped with exit code {done.returncode}: {words}")
     found = json.loads(lines[-1])
     return Check(**found | {"objects": found["objects"] and Objects(**found["objects"])})
 

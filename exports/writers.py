@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from . import saved_model
@@ -28,20 +27,13 @@ def write_onnx(build: "Builder") -> Files:
     """Write ``onnx/`` and the runner."""
     from . import onnx
 
-    source = build.onnx_network
-    folder = source.parent
-    files = {"float32": source, "float16": folder / "model-float16.onnx"}
-    onnx.write_float16(source, files["float16"])
-    if build.tiles:
-        files["int8"] = folder / "model-int8.onnx"
-        onnx.write_int8(source, files["int8"], build.tiles)
-    onnx.write_steps(build.contract, folder)
-    onnx.write_segment(build.model, build.contract, build.stride, folder / "segment.onnx")
-    files |= {name: folder / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
+    files = build.onnx_files
+    float16 = files["float32"].with_name("model-float16.onnx")
+    onnx.write_float16(files["float32"], float16)
     for path in sorted(RUNNER.iterdir()):
         if path.is_file():
             shutil.copy(path, build.folder / path.name)
-    return {"onnx": _relative(build, files)}
+    return {"onnx": _relative(build, {"float32": files["float32"], "float16": float16} | files)}
 
 
 def write_tflite(build: "Builder") -> Files:
@@ -60,21 +52,13 @@ def write_tflite(build: "Builder") -> Files:
 
 def write_openvino(build: "Builder") -> Files:
     """Write ``openvino/``, from ONNX files that are kept only if they were asked for too."""
-    from . import onnx, openvino
+    from . import openvino
 
     folder = build.folder / "openvino"
     folder.mkdir()
-    with TemporaryDirectory() as made:
-        sources = {"float32": build.onnx_network}
-        if build.tiles:
-            sources["int8"] = Path(made) / "model-int8.onnx"
-            onnx.write_int8(build.onnx_network, sources["int8"], build.tiles)
-        onnx.write_steps(build.contract, Path(made))
-        onnx.write_segment(build.model, build.contract, build.stride, Path(made) / "segment.onnx")
-        sources |= {name: Path(made) / f"{name}.onnx" for name in ("statistics", "resample", "segment")}
-        files = {name: folder / f"{path.stem}.xml" for name, path in sources.items()}
-        for name, source in sources.items():
-            openvino.write_openvino(source, files[name])
+    files = {name: folder / f"{path.stem}.xml" for name, path in build.onnx_files.items()}
+    for name, source in build.onnx_files.items():
+        openvino.write_openvino(source, files[name])
     return {"openvino": _relative(build, files)}
 
 

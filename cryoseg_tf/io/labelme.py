@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ..config import IGNORE
 from ..errors import ImageError
+from ..expressions import first_flaw
 
 IGNORE_LABEL = "ignore"
 """A shape of this label marks pixels that are not annotated."""
@@ -81,9 +82,7 @@ def _read(path: Path) -> _Annotation:
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ImageError(f"{path} is not the JSON of LabelMe: {place + ': ' if place else ''}{first['msg']}") from None
+        raise ImageError(f"{path} is not the JSON of LabelMe: {first_flaw(error)}") from None
 
 
 def _value(label: str, classes: Sequence[str], ignore: int | None, path: Path) -> int:

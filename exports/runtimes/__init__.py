@@ -8,10 +8,12 @@ Each module has the name of the bundle's format and two functions::
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from cryoseg_tf.errors import CryoSegError, ExportError
 from cryoseg_tf.io.mask import Mask
@@ -101,6 +103,48 @@ RUNTIMES = {
         Runtime("tensorrt", ("tensorrt-cu12", "tensorrt", "tensorrt-rtx-cu12"), "tensorrt"),
     )
 }
+
+
+class NetworkPredictor:
+    """Runs a bundle's network; see ``cryoseg_tf.segmentation.predictor.Predictor``.
+
+    Args:
+        bundle: Where the network is from.
+        title: What the runtime is called in errors.
+        run: Turns a batch of tiles into probabilities.
+    """
+
+    batch = 1
+
+    def __init__(self, bundle: Bundle, title: str, run: Callable[[Array], Array]) -> None:
+        network = bundle.manifest.network
+        self.channels, self.stride, self.halo = network.channels, network.stride, network.halo
+        self._title, self._run = title, run
+
+    def map(self, batches: Iterable[Array]) -> Iterator[Array]:
+        """See ``Predictor.map``."""
+        for batch in batches:
+            with one_error(f"{self._title} stopped"):
+                result = self._run(batch)
+            yield result
+
+
+def whole_graph(title: str, run: Callable[[dict[str, Any]], Mapping[str, Any]]) -> Whole:
+    """Return what calls a whole graph, whose inputs and outputs have the same names in every format.
+
+    Args:
+        title: What the runtime is called in errors.
+        run: Turns arrays by name into arrays by name.
+    """
+
+    def segment(pixels: Pixels, pixel_size: float) -> Answer:
+        inputs = {"image": pixels[None].astype(np.float32), "pixel_size": np.array(pixel_size, np.float32)}
+        with one_error(f"{title} stopped"):
+            result = run(inputs)
+            mask, probability, status = (np.asarray(result[name])[0] for name in ("mask", "probability", "status"))
+        return Answer(mask, probability, int(status))
+
+    return segment
 
 
 def segmenter(bundle: Bundle, runtime: str, precision: str = "float32", threads: int | None = None) -> Segmenter:

@@ -1,50 +1,28 @@
 """ONNX Runtime."""
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
 
-from cryoseg_tf.io.micrograph import Pixels
-from cryoseg_tf.segmentation.predictor import Array
+from cryoseg_tf.segmentation.predictor import Predictor
 
 from ..bundle import Bundle
-from . import Answer, Whole, one_error
+from . import NetworkPredictor, Whole, one_error, whole_graph
+
+TITLE = "ONNX Runtime"
 
 
-class OnnxPredictor:
-    """Runs ``model*.onnx``; see ``cryoseg_tf.segmentation.predictor.Predictor``."""
-
-    batch = 1
-
-    def __init__(self, bundle: Bundle, precision: str, threads: int | None) -> None:
-        network = bundle.manifest.network
-        self.channels, self.stride, self.halo = network.channels, network.stride, network.halo
-        self._session = session(bundle.file("onnx", precision), threads)
-
-    def map(self, batches: Iterable[Array]) -> Iterator[Array]:
-        """See ``Predictor.map``."""
-        for batch in batches:
-            with one_error("ONNX Runtime stopped"):
-                result: Array = self._session.run(["probability"], {"tile": batch})[0]
-            yield result
-
-
-predictor = OnnxPredictor
+def predictor(bundle: Bundle, precision: str, threads: int | None) -> Predictor:
+    """Load ``model*.onnx``."""
+    loaded = session(bundle.file("onnx", precision), threads)
+    return NetworkPredictor(bundle, TITLE, lambda tile: loaded.run(["probability"], {"tile": tile})[0])
 
 
 def whole(bundle: Bundle, threads: int | None) -> Whole:
     """Load ``segment.onnx``."""
     loaded = session(bundle.file("onnx", "segment"), threads)
-
-    def segment(pixels: Pixels, pixel_size: float) -> Answer:
-        inputs = {"image": pixels[None].astype(np.float32), "pixel_size": np.array(pixel_size, np.float32)}
-        with one_error("ONNX Runtime stopped"):
-            mask, probability, status = loaded.run(["mask", "probability", "status"], inputs)
-        return Answer(mask[0], probability[0], int(status[0]))
-
-    return segment
+    names = [output.name for output in loaded.get_outputs()]
+    return whole_graph(TITLE, lambda inputs: dict(zip(names, loaded.run(names, inputs), strict=True)))
 
 
 def session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
