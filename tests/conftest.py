@@ -1,6 +1,7 @@
 """Real files and one really trained model, shared by the tests."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 from PIL import Image
 from scipy import ndimage
 
@@ -53,24 +55,45 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was really trained, if only for a moment; do not write to it."""
-    from cryoseg_tf import Config, find_pairs, fit, split
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[..., Path]:
+    """``once(name, write)`` is the folder that ``write(folder)`` fills, in one of pytest-xdist's workers for all."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
 
-    root = tmp_path_factory.mktemp("trained")
-    pairs = find_pairs(write_pairs(root / "data", 6))
-    config = Config().replace({**TINY, "training.epochs": 4, "training.learning_rate": 0.01})
-    fit(config, split(pairs, config.data), root / "run")
-    return root / "run"
+    def make(name: str, write: Callable[[Path], object]) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with FileLock(shared / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                write(folder)
+                done.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def bundle(trained: Path, tmp_path_factory: pytest.TempPathFactory):
+def trained(once: Callable[..., Path]) -> Path:
+    """A run that was really trained, if only for a moment; do not write to it."""
+    from cryoseg_tf import Config, find_pairs, fit, split
+
+    def write(folder: Path) -> None:
+        pairs = find_pairs(write_pairs(folder / "data", 6))
+        config = Config().replace({**TINY, "training.epochs": 4, "training.learning_rate": 0.01})
+        fit(config, split(pairs, config.data), folder / "run")
+
+    return once("trained", write) / "run"
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Path, once: Callable[..., Path]):
     """A bundle of that run with every format; do not write to it."""
-    from cryoseg_tf.exports import export
+    from cryoseg_tf.exports import Bundle, export
     from cryoseg_tf.exports.exporter import FORMATS
 
-    return export(trained, list(FORMATS), tmp_path_factory.mktemp("export") / "model.cryoseg")
+    folder = once("bundle", lambda folder: export(trained, list(FORMATS), folder / "model.cryoseg"))
+    return Bundle.open(folder / "model.cryoseg")
 
 
 @pytest.fixture

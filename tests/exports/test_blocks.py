@@ -16,15 +16,18 @@ from cryoseg_tf.exports.tflite import write_network as write_tflite
 from cryoseg_tf.models.registry import architecture, build_model
 
 BLOCKS = [
+    {"upsampling": "bilinear", "dilation": 2},
+    {"residual": True, "squeeze_excitation": True},
+    {"normalisation": "group", "activation": "hard_swish"},
+]
+MORE = [
     {},
-    {"upsampling": "bilinear"},
     {"dilation": 2},
     {"residual": True},
     {"squeeze_excitation": True},
     {"normalisation": "group"},
     {"normalisation": "none"},
     {"activation": "swish"},
-    {"activation": "hard_swish"},
     {"activation": "leaky_relu"},
     {"activation": "noisy_relu"},
     {"dropout": 0.2},
@@ -39,7 +42,9 @@ def _id(block):
     return "-".join(f"{name}-{value}" for name, value in block.items()) or "plain"
 
 
-@pytest.fixture(scope="module", params=BLOCKS, ids=_id)
+@pytest.fixture(
+    scope="module", params=[*BLOCKS, *(pytest.param(more, marks=pytest.mark.slow) for more in MORE)], ids=_id
+)
 def case(request, tmp_path_factory):
     """An untrained network whose normalisation does something, its config, and a folder."""
     config = ModelConfig(base_filters=4, depth=2, **request.param)

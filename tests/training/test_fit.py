@@ -1,15 +1,17 @@
 """Training that repeats, survives kills, and keeps its time. The processes are real, and really killed."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from cryoseg_tf import Config, Run, find_pairs, fit, split
+from cryoseg_tf import Config, Run, find_groups, find_pairs, fit, split
 from cryoseg_tf.errors import DataError, RunError
 
 CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
@@ -53,22 +55,26 @@ def epochs_done(run):
     return len(path.read_text().splitlines()) - 1 if path.is_file() else 0
 
 
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, data):
+MOMENTS = {
+    "before the first epoch": lambda run: (run / "config.yaml").is_file(),
+    "while the state is written": lambda run: epochs_done(run) >= 1 and (run / "state" / ".part-last.npz").exists(),
+    "while the model is written": lambda run: epochs_done(run) >= 3 and (run / ".part-model.keras").exists(),
+    "in the middle of an epoch": lambda run: epochs_done(run) >= 4,
+}
+
+
+@pytest.mark.parametrize(
+    "moments", [["while the state is written"], pytest.param(list(MOMENTS), marks=pytest.mark.slow)], ids=len
+)
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, data, moments):
     whole, run = tmp_path / "whole", tmp_path / "run"
     words = ["--epochs", "6"]
     assert train(data, whole, *words).returncode == 0
-    part = run / "state" / ".part-last.npz"
-    moments = {
-        "before the first epoch": (run / "config.yaml").is_file,
-        "while the state is written": lambda: epochs_done(run) >= 1 and part.exists(),
-        "while the model is written": lambda: epochs_done(run) >= 3 and (run / ".part-model.keras").exists(),
-        "in the middle of an epoch": lambda: epochs_done(run) >= 4,
-    }
-    for moment in moments.values():
+    for moment in moments:
         process = subprocess.Popen(
             command(data, run, *words, "--resume"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        kill_when(process, moment)
+        kill_when(process, lambda moment=moment: MOMENTS[moment](run))
     result = train(data, run, "--epochs", "6", "--resume")
     assert result.returncode == 0, result.stderr
     assert epochs_done(run) == 6
@@ -135,52 +141,63 @@ def test_early_stopping(tmp_path, data, tiny):
     assert "has not risen" in result.stopped
 
 
-def test_a_resume_with_other_settings_is_refused(tmp_path, data, tiny):
-    config = Config().replace(tiny)
-    pairs = split(find_pairs(data), config.data)
-    fit(config, pairs, tmp_path / "run")
+def test_a_resume_with_other_settings_is_refused(tmp_path, trained):
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = Run(run).info.requested
+    pairs = split(find_pairs(trained.parent / "data"), config.data)
     with pytest.raises(RunError, match=r"other settings \(seed\)"):
-        fit(config.replace({"seed": 5}), pairs, tmp_path / "run", existing="resume")
+        fit(config.replace({"seed": 5}), pairs, run, existing="resume")
 
 
-def test_a_changed_image_stops_a_resume(tmp_path, data, tiny):
-    run = tmp_path / "run"
-    process = subprocess.Popen(
-        command(data, run, "--epochs", "500"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    kill_when(process, lambda: epochs_done(run) >= 1)
+class StoppedError(Exception):
+    """Ends a training."""
+
+
+class StopAtOnce(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        raise StoppedError
+
+
+@pytest.fixture
+def begun(tmp_path, data, tiny):
+    """A run that was stopped in its first epoch, and its settings."""
+    config = Config().replace(tiny)
+    with pytest.raises(StoppedError):
+        fit(config, split(find_pairs(data), config.data), tmp_path / "run", callbacks=[StopAtOnce()])
+    return tmp_path / "run", config
+
+
+def test_a_changed_image_stops_a_resume(begun, data):
+    run, config = begun
     (data / "images" / "x00.png").write_bytes((data / "images" / "x01.png").read_bytes())
-    result = train(data, run, "--epochs", "500", "--resume")
-    assert result.returncode == 2
-    assert "x00.png changed" in result.stderr
+    with pytest.raises(RunError, match=r"x00\.png changed"):
+        fit(config, split(find_pairs(data), config.data), run, existing="resume")
 
 
-def test_changed_groups_stop_a_resume(tmp_path, data):
-    run = tmp_path / "run"
-    process = subprocess.Popen(
-        command(data, run, "--epochs", "500"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    kill_when(process, lambda: epochs_done(run) >= 1)
+def test_changed_groups_stop_a_resume(begun, data):
+    run, config = begun
     assert Run(run).split()["groups"] is None
     (validated,) = Run(run).split()["validation"]
     others = Run(run).split()["train"]
     rows = [f"{validated},A", f"{others[0]},A", *(f"{name},{name}" for name in others[1:])]
     (data / "groups.csv").write_text("\n".join(["image,group", *rows]))
-    result = train(data, run, "--epochs", "500", "--resume")
-    assert result.returncode == 2
-    assert "groups of images changed" in result.stderr
+    pairs = find_pairs(data)
+    with pytest.raises(RunError, match="groups of images changed"):
+        fit(config, split(pairs, config.data, groups=find_groups(data, pairs, config.data)), run, existing="resume")
 
 
-def test_groups_of_images_are_written_down(tmp_path, data):
+def test_groups_of_images_are_written_down(begun, data):
+    run, config = begun
     rows = [f"x{i:02},{i % 2}" for i in range(6)]
     (data / "groups.csv").write_text("\n".join(["image,group", *rows]))
-    result = train(data, tmp_path / "run", "--epochs", "1")
-    assert result.returncode == 0, result.stderr
-    assert "2 groups of images, from groups.csv" in result.stderr
-    split = Run(tmp_path / "run").split()
-    assert split["groups"] == {f"images/x{i:02}.png": str(i % 2) for i in range(6)}
-    assert len({split["groups"][name] for name in split["validation"]}) == 1
-    assert len(split["validation"]) == 3
+    pairs = find_pairs(data)
+    divided = split(pairs, config.data, groups=find_groups(data, pairs, config.data))
+    with pytest.raises(StoppedError):
+        fit(config, divided, run, existing="overwrite", callbacks=[StopAtOnce()])
+    found = Run(run).split()
+    assert found["groups"] == {f"images/x{i:02}.png": str(i % 2) for i in range(6)}
+    assert len({found["groups"][name] for name in found["validation"]}) == 1
+    assert len(found["validation"]) == 3
 
 
 def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
