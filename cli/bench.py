@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 from .segment import PRECISIONS, RUNTIMES
 
@@ -240,9 +242,7 @@ def as_plain(
 
 
 def _check_free(out: Path | None, overwrite: bool) -> None:
-    from cryoseg_tf.io.atomic import check_writable
-
     if out and out.exists() and not overwrite:
         raise click.UsageError(f"{out} exists: choose another --out, or --overwrite")
     if out:
-        check_writable(out.parent)  # before all is measured
+        atomic.check_writable(out.parent)  # before all is measured

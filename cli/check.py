@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 
 if TYPE_CHECKING:
@@ -67,14 +69,12 @@ def command(
 
     Exit code 1 if there is something that would.
     """
-    from cryoseg_tf.io.atomic import check_writable
-
     from . import reporter
 
     reporter.start(tensorflow=False)
     config = options.resolve(config_file, options.about_images(pixel_size, data_bar, instances) | settings)
     if html:
-        check_writable(html.parent)  # before all images are looked at
+        atomic.check_writable(html.parent)  # before all images are looked at
     config, conclusion = look(data, config, threads)
     if html:
         draw(html, data, conclusion, config, threads)

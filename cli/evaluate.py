@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ def command(
     # what was said of the images to train on need not hold for these
     facts: dict[str, Any] = {"data.image_pixel_size": pixel_size, "data.data_bar": data_bar}
     config = folder.config.replace(facts | ({"data.instances": True} if instances else {}) | settings)
+    atomic.check_writable(out)  # should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.data import find_pairs
     from cryoseg_tf.data.labels import for_scoring
@@ -73,7 +76,7 @@ def command(
             click.secho(f"warning: the model was trained on {evaluation.seen} of these images", fg="yellow", err=True)
         for line in lines(evaluation.summary()):
             click.echo(line)
-        click.echo(f"{len(evaluation.rows)} images; the report is {report}")
+        click.echo(f"{reporter.count(len(evaluation.rows), 'image', 'images')}; the report is {report}")
     for error in evaluation.failed.values():
         click.secho(f"FAILED: {error}", fg="red", err=True)
     if evaluation.failed:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 
 if TYPE_CHECKING:
@@ -23,7 +25,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @options.output(help="The bundle to write, NAME.cryoseg by custom.")
 @click.option("--data", type=FOLDER, help="The folder that RUN was trained on, if it was moved.")
-@click.option("--evaluation", type=FOLDER, help="A folder that evaluate wrote; its scores go into the model card.")
+@click.option(
+    "--evaluation",
+    type=click.Path(path_type=Path),
+    help="A folder that evaluate wrote; its scores go into the model card.",
+)
 @click.option("--tile", type=click.IntRange(min=16), metavar="PX", help="Largest side of a tile. [default: 1536]")
 @options.overwrite
 @options.threads
@@ -41,18 +47,19 @@ def command(
 
     Exit code 1 if a format does not answer as the model does; the bundle is kept.
     """
+    from cryoseg_tf.exports import exporter
     from cryoseg_tf.run import Run
 
     from . import reporter
 
-    Run(run).info  # noqa: B018 - a wrong path should not wait for TensorFlow
-    reporter.start(threads)
-    from cryoseg_tf.exports import ExportOptions, export
-
     given = {"data": data, "evaluation": evaluation, "tile": tile}
-    details = ExportOptions(**{name: value for name, value in given.items() if value is not None})
-    names = installed() if formats is None else [name.strip() for name in formats.split(",") if name.strip()]
-    bundle = export(run, names, out, overwrite, details)
+    details = exporter.ExportOptions(**{name: value for name, value in given.items() if value is not None})
+    # what cannot be should not wait for TensorFlow
+    exporter.check_paths(Run(run), out, overwrite, details)
+    atomic.check_writable(out.parent)
+    asked = None if formats is None else exporter.known([name.strip() for name in formats.split(",") if name.strip()])
+    reporter.start(threads)
+    bundle = exporter.export(run, asked or installed(), out, overwrite, details)
     click.echo(f"{', '.join(bundle.manifest.formats)}: the bundle is {bundle.path}")
     check(bundle, threads)
 

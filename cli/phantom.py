@@ -31,6 +31,8 @@ def command(
     """Write synthetic annotated micrographs to OUT/train and OUT/test, each with a table of objects."""
     from cryoseg_tf.data.phantom import PhantomOptions, write_phantom
 
+    from . import reporter
+
     names = tuple(name.strip() for name in classes.split(","))
     written = write_phantom(out, images, test, seed, PhantomOptions(classes=names, **drawn))  # type: ignore[arg-type]
-    click.echo(f"{len(written)} annotated images are in {out}")
+    click.echo(f"{reporter.count(len(written), 'annotated image is', 'annotated images are')} in {out}")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 
 
@@ -35,9 +37,7 @@ def command(
 
     config = recipe.config()
     if preview:
-        from cryoseg_tf.io.atomic import check_writable
-
-        check_writable(preview.parent)
+        atomic.check_writable(preview.parent)
     reporter.start(threads)
     from cryoseg_tf.training import propose
 

@@ -84,6 +84,11 @@ def bar() -> Progress:
     )  # fmt: skip
 
 
+def count(number: int, one: str, more: str) -> str:
+    """Write a number of things: 1 mask, 2 masks."""
+    return f"{number} {one if number == 1 else more}"
+
+
 def clock(seconds: float) -> str:
     """Write a time as 3:05 or 1:02:03."""
     minutes, rest = divmod(round(seconds), 60)

@@ -29,7 +29,7 @@ def command(bundle: Path, runtimes: tuple[str, ...], threads: int | None, as_jso
     """Prove that BUNDLE answers on this machine as the trained model did.
 
     Hashes every file, then segments the golden images in every format that a runtime is installed
-    for. Exit code 1 if something is wrong, or nothing could be tried.
+    for, or with each --runtime. Exit code 1 if something is wrong with these, or could not be tried.
     """
     from cryoseg_tf.exports import Bundle
 
@@ -39,10 +39,10 @@ def command(bundle: Path, runtimes: tuple[str, ...], threads: int | None, as_jso
     reporter.start(threads)
     checks = watched(opened, runtimes, threads)
     if as_json:
-        click.echo(json.dumps(as_plain(opened, checks), indent=2))
+        click.echo(json.dumps(as_plain(opened, checks, runtimes), indent=2))
     else:
-        show(opened, checks)
-    if not passed(checks):
+        show(opened, checks, runtimes)
+    if not passed(checks, runtimes):
         raise click.exceptions.Exit(1)
 
 
@@ -56,9 +56,9 @@ def watched(bundle: "Bundle", runtimes: Sequence[str] = (), threads: int | None 
         return verify(bundle, runtimes, threads, progress)
 
 
-def passed(checks: "Sequence[Check]") -> bool:
-    """Whether nothing is wrong, and something was tried."""
-    return all(check.passed for check in checks) and bool(ran(checks))
+def passed(checks: "Sequence[Check]", asked: Sequence[str] = ()) -> bool:
+    """Whether nothing is wrong, and something was tried: every runtime that was asked for by name."""
+    return all(check.passed for check in checks) and bool(ran(checks)) and not untried(checks, asked)
 
 
 def ran(checks: "Sequence[Check]") -> "list[Check]":
@@ -66,7 +66,13 @@ def ran(checks: "Sequence[Check]") -> "list[Check]":
     return [check for check in checks if check.runtime and not check.skipped]
 
 
-def as_plain(bundle: "Bundle", checks: "Sequence[Check]") -> dict[str, Any]:
+def untried(checks: "Sequence[Check]", asked: Sequence[str]) -> list[str]:
+    """Return the runtimes among those asked for that nothing was run in."""
+    tried = {check.runtime for check in ran(checks)}
+    return [name for name in dict.fromkeys(asked) if name not in tried]
+
+
+def as_plain(bundle: "Bundle", checks: "Sequence[Check]", asked: Sequence[str]) -> dict[str, Any]:
     """Return everything that was found, as JSON has it."""
     import dataclasses
 
@@ -74,8 +80,8 @@ def as_plain(bundle: "Bundle", checks: "Sequence[Check]") -> dict[str, Any]:
 
     return {
         "bundle": str(bundle.path),
-        "passed": passed(checks),
-        "conclusion": conclusion(bundle, checks),
+        "passed": passed(checks, asked),
+        "conclusion": conclusion(bundle, checks, asked),
         "not_checked": list(unchecked(bundle, checks)),
         "tolerances": bundle.manifest.tolerances.model_dump(mode="json"),
         "machine": machine(),
@@ -83,17 +89,18 @@ def as_plain(bundle: "Bundle", checks: "Sequence[Check]") -> dict[str, Any]:
     }
 
 
-def show(bundle: "Bundle", checks: "Sequence[Check]") -> None:
+def show(bundle: "Bundle", checks: "Sequence[Check]", asked: Sequence[str]) -> None:
     """Print what is wrong with files, the table, what was not checked, and what was proved."""
     from rich.console import Console
 
     for check in checks:
         if not check.runtime:
-            click.secho(f"{check.artefact}: {check.reason}", fg=None if check.passed else "red")
+            colour = "yellow" if check.skipped else None if check.passed else "red"
+            click.secho(f"{check.artefact}: {check.reason}", fg=colour)
     console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     console.print(table([check for check in checks if check.runtime]))
     click.echo("Not checked: " + "; ".join(unchecked(bundle, checks)) + ".")
-    click.secho(conclusion(bundle, checks), fg="green" if passed(checks) else "red", bold=True)
+    click.secho(conclusion(bundle, checks, asked), fg="green" if passed(checks, asked) else "red", bold=True)
 
 
 def table(checks: "Sequence[Check]") -> Any:
@@ -138,12 +145,26 @@ def outcome(check: "Check") -> tuple[str, str]:
     return ("passed", "green") if check.passed else (f"FAILED: {check.reason}", "red")
 
 
-def conclusion(bundle: "Bundle", checks: "Sequence[Check]") -> str:
-    """Say in one sentence what was proved."""
-    if any(not check.passed for check in checks if not check.runtime):
+def conclusion(bundle: "Bundle", checks: "Sequence[Check]", asked: Sequence[str] = ()) -> str:
+    """Say in a sentence or two what was proved of the runtimes asked for, or of all."""
+    from cryoseg_tf.exports.integrity import CLOSED
+
+    flaws = [check.reason for check in checks if not check.runtime and not check.passed]
+    if not all(flaw.startswith(CLOSED) for flaw in flaws):
         return f"{bundle.path} is not what was exported: copy it again, or export it again."
     if not ran(checks):
-        return "Nothing was proved: no runtime for this bundle can be used here."
+        names = dict.fromkeys(check.runtime for check in checks if check.runtime)
+        return f"Nothing was proved: {', '.join(names)} cannot be used here."
+    sentences = [proof(bundle, checks)]
+    if missing := untried(checks, asked):
+        sentences.append(f"Not proved: {', '.join(missing)}.")
+    if flaws:
+        sentences.append("Some files may not be read, so nothing is said of them.")
+    return " ".join(sentences)
+
+
+def proof(bundle: "Bundle", checks: "Sequence[Check]") -> str:
+    """Say in one sentence what was proved, where files are whole and something was run."""
     good, bad = ways(checks, True), ways(checks, False)
     if bad:
         return f"Proved on this machine: {good or 'nothing'}. Do not use here: {bad}."

@@ -3,7 +3,6 @@
 What it has to say goes to standard output, a line each, marked by its kind.
 """
 
-import json
 import logging
 import os
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cryoseg_tf.errors import CryoSegError, ExportError
+from cryoseg_tf.errors import CryoSegError
 from cryoseg_tf.io import atomic
 from cryoseg_tf.run import Run
 from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
@@ -22,7 +21,7 @@ from cryoseg_tf.segmentation.segmenter import Segmenter
 from .bundle import MANIFEST, Bundle, Manifest, Network, Provenance, Tolerances
 from .card import model_card
 from .examples import calibration_tiles, find_examples, synthetic_examples
-from .exporter import Job
+from .exporter import Job, read_scores
 from .golden import Golden, write_golden
 from .verifier import reduced_failures
 from .writers import WRITERS
@@ -139,7 +138,7 @@ class Builder:
             tolerances=Tolerances(probability=golden.tolerance),
             golden=golden.cases,
             provenance=Provenance(
-                model=atomic.sha256(run.model_file),
+                model=run.fingerprint(),
                 images=environment["files"],
                 split=run.split(),
                 config=run.config.model_dump(mode="json"),
@@ -147,7 +146,7 @@ class Builder:
                 packages=environment["packages"],
                 best_epoch=info.best_epoch,
                 validation_dice=info.validation_dice,
-                scores=_scores(self.job.options.evaluation),
+                scores=read_scores(evaluation) if (evaluation := self.job.options.evaluation) else None,
                 left_out={}
                 if self.examples
                 else {"int8": "the training images are gone, from which it takes its ranges"},
@@ -165,19 +164,6 @@ class Builder:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _scores(evaluation: Path | None) -> dict[str, Any] | None:
-    if evaluation is None:
-        return None
-    path = evaluation / "summary.json"
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{path} cannot be read: {error}; --evaluation is a folder that evaluate wrote") from None
-    if not isinstance(content, dict):
-        raise ExportError(f"{path} is damaged: it should hold an object")
-    return content
 
 
 class _Voice(logging.Handler):

@@ -179,7 +179,9 @@ class Bundle:
             there = ", ".join(self.manifest.formats)
             raise ExportError(f"{self.path} holds no {format_name}, only {there}: export it with --to {format_name}")
         if what not in files:
-            raise ExportError(f"{self.path} holds no {what} as {format_name}, only {', '.join(files)}")
+            there = ", ".join(self.precisions(format_name) if what in PRECISIONS else files)
+            why = self.left_out(what, format_name)
+            raise ExportError(f"{self.path} holds no {what} as {format_name}, only {there}{why}")
         path = self.path / files[what]
         if not path.exists():
             raise ExportError(f"{path} is missing: the bundle is incomplete, copy it again")
@@ -188,6 +190,12 @@ class Bundle:
     def precisions(self, format_name: str) -> tuple[str, ...]:
         """Return the precisions that it has of a format's network."""
         return tuple(p for p in PRECISIONS if p in self.manifest.formats.get(format_name, {}))
+
+    def left_out(self, precision: str, *formats: str) -> str:
+        """Return how a sentence ends that misses a precision of these formats: what the export left out, and why."""
+        names = {precision, *(f"{name} {precision}" for name in formats)}
+        told = [f"{what} ({why})" for what, why in self.manifest.provenance.left_out.items() if what in names]
+        return f"; the export left out {', '.join(told)}" if told else ""
 
 
 def user_cache() -> Path:

@@ -6,6 +6,7 @@ from the screen.
 """
 
 import importlib.util
+import json
 import logging
 import os
 import subprocess
@@ -13,11 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 from pydantic import Field
 
 from cryoseg_tf.config import Branch
-from cryoseg_tf.errors import ExportError, RunError
+from cryoseg_tf.errors import ExportError
 from cryoseg_tf.io import atomic
 from cryoseg_tf.run import Run
 
@@ -79,27 +81,65 @@ def export(
 
     Raises:
         ExportError: If a format is unknown or its converters are not installed, the destination is there
-            already or no bundle, or a network cannot be converted.
+            already or no bundle, the evaluation is none, or a network cannot be converted.
         RunError: If the run has no usable model.
     """
     run, destination = (run if isinstance(run, Run) else Run(run)), Path(destination)
-    names = _known(formats)
-    _ = run.contract  # says so where there is no model
-    _check_free(destination, overwrite)
-    try:
-        run.model_file.open("rb").close()
-    except FileNotFoundError:
-        pass  # the builder says what to do
-    except OSError as error:
-        raise RunError(f"{run.model_file} cannot be read: {error.strerror or error}") from None
+    options = options or ExportOptions()
+    names = known(formats)
+    check_paths(run, destination, overwrite, options)
     with atomic.written(destination) as part:
         part.mkdir()
-        job = Job(run=run.path, formats=names, destination=part, options=options or ExportOptions())
-        _build(job)
+        _build(Job(run=run.path, formats=names, destination=part, options=options))
     return Bundle.open(destination)
 
 
-def _known(formats: Sequence[str]) -> tuple[str, ...]:
+def check_paths(run: Run, destination: Path, overwrite: bool, options: ExportOptions) -> None:
+    """Look at what an export reads and where it writes, before any work; see ``export``.
+
+    Raises:
+        ExportError: If the destination is there already or no bundle, the evaluation is none, or the run votes.
+        RunError: If the run has no model, or one that may not be read.
+        OSError: If the destination cannot be written to.
+    """
+    _ = run.fingerprint()  # says so where there is no model, or none that may be read
+    if run.info.members and run.info.combine == "vote":
+        raise ExportError(
+            f"{run.path} lets its members vote, and a vote turns with the last bit of a probability: no two runtimes "
+            "would answer alike; make the ensemble with --combine mean"
+        )
+    _check_free(destination, overwrite)
+    if options.evaluation is not None:
+        read_scores(options.evaluation)
+
+
+def read_scores(evaluation: Path) -> dict[str, Any]:
+    """Return the ``summary.json`` of a folder that ``evaluate`` wrote.
+
+    Raises:
+        ExportError: If there is none, or it cannot be read or holds no scores.
+    """
+    path, remedy = evaluation / "summary.json", "--evaluation is a folder that evaluate wrote"
+    if not path.is_file():
+        other = "is a file" if evaluation.exists() else "does not exist"
+        raise ExportError(f"{evaluation} {f'holds no {path.name}' if evaluation.is_dir() else other}: {remedy}")
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
+        raise ExportError(f"{path} is damaged ({error}): evaluate again") from None
+    if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
+        raise ExportError(f"{path} holds no scores: {remedy}")
+    return content
+
+
+def known(formats: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of formats, each once.
+
+    Raises:
+        ExportError: If there is none, or one is unknown or its converters are not installed.
+    """
     if not formats:
         raise ExportError(f"no format was named: choose from {', '.join(FORMATS)}")
     for name in formats:

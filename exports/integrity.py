@@ -4,7 +4,7 @@ The manifest itself has none: who changes it can change the hashes too. Its own 
 by another way, from whoever made the bundle.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -12,6 +12,9 @@ from cryoseg_tf.errors import ExportError
 from cryoseg_tf.io import atomic
 
 from .bundle import MANIFEST, Bundle, Manifest
+
+CLOSED = "may not be read"
+"""So begins the flaw of a file that may be whole, but cannot be opened by this user."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,15 @@ class Integrity:
             return f"not loaded: the manifest has no hash of {artefact}"
         return ""
 
+    def matters(self, file: str, formats: Collection[str]) -> bool:
+        """Say whether a file is read with one of these formats, or belongs to none."""
+        owners = [
+            name
+            for name, files in self.manifest.formats.items()
+            if any(_belongs(file, artefact) or self._may_be_read_by(file, artefact) for artefact in files.values())
+        ]
+        return not owners or any(name in formats for name in owners)
+
     def _may_be_read_by(self, file: str, artefact: str) -> bool:
         """Say whether a file that is part of no artefact lies beside this one."""
         artefacts = {path for files in self.manifest.formats.values() for path in files.values()}
@@ -65,21 +77,24 @@ def require_whole(bundle: Bundle, artefacts: Iterable[str]) -> None:
     for artefact in artefacts:
         problem = files.problem(artefact)
         if problem:
-            raise ExportError(f"{bundle.path} is damaged, copy it again: {problem}")
+            verdict = "cannot be used" if CLOSED in problem else "is damaged, copy it again"
+            raise ExportError(f"{bundle.path} {verdict}: {problem}")
 
 
 def _flaw(folder: Path, name: str, digest: str) -> str:
     if _leads_out(folder, name):
         return "leads out of the bundle"
     path = folder / name
-    if not path.is_file():
-        return "is missing"
     try:
+        if not path.is_file():
+            return "is missing"
         if atomic.sha256(path) == digest:
             return ""
+        size = path.stat().st_size
+    except PermissionError:
+        return f"{CLOSED}: give this user the right to, or close the program that holds it"
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
-    size = path.stat().st_size
     return f"was changed or cut short: its {size} bytes do not hash to what the manifest says" if size else "is empty"
 
 

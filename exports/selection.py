@@ -176,7 +176,10 @@ def _candidates(bundle: Bundle, precision: str) -> list[str]:
     installed = [name for name in held if RUNTIMES[name].version]
     if not held:
         there = dict.fromkeys(p for name in RUNTIMES for p in bundle.precisions(name))
-        raise ExportError(f"{bundle.path} holds no network in {precision}, only in {', '.join(there) or 'nothing'}")
+        why = bundle.left_out(precision, *bundle.manifest.formats)
+        raise ExportError(
+            f"{bundle.path} holds no network in {precision}, only in {', '.join(there) or 'nothing'}{why}"
+        )
     if not installed:
         RUNTIMES[held[0]].require()
     return installed

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ class Check:
         runtime: A name from ``RUNTIMES``; empty for files.
         precision: Of the network; empty for files, and for a runtime that cannot be used here.
         passed: Whether nothing is wrong; also true of what was skipped.
-        skipped: Whether nothing was tried.
+        skipped: Whether nothing was tried, or it was not asked for.
         reason: Why it failed or was skipped.
         version: Of the runtime.
         max_difference: The largest of any probability, over all golden images.
@@ -83,12 +83,14 @@ class Verifier:
         self.integrity: Integrity = examine_files(bundle)
         self.examples = list(self._examples())
 
-    def files(self) -> list[Check]:
-        """Return one check for each file that is wrong, or a single one if none is."""
-        flaws = self.integrity.flaws
-        if not flaws:
-            return [Check(FILES, reason=f"{len(self.bundle.manifest.files)} files hash to what the manifest says")]
-        return [Check(name, passed=False, reason=flaw) for name, flaw in flaws.items()]
+    def files(self, formats: Collection[str]) -> list[Check]:
+        """Return a check for each file that is wrong, skipped if these formats do without it; else a single one."""
+        checks = []
+        for name, flaw in self.integrity.flaws.items():
+            aside = not self.integrity.matters(name, formats)
+            checks.append(Check(name, passed=aside, skipped=aside, reason=flaw + " (not asked for)" * aside))
+        whole = f"{len(self.bundle.manifest.files)} files hash to what the manifest says"
+        return checks or [Check(FILES, reason=whole)]
 
     def tasks(self, runtime: str) -> list[Check]:
         """Return the checks of a runtime, to be run."""

@@ -34,7 +34,8 @@ def verify(
 
     Args:
         bundle: What to check.
-        runtimes: Names from ``RUNTIMES``; all that the bundle has something for, if none are given.
+        runtimes: Names from ``RUNTIMES``; all that the bundle has something for, if none are given. What is
+            wrong with files of other formats alone is told, and counts as skipped.
         threads: For runtimes that can be told; None: one per core.
         progress: Called after each check, with how many are done, how many there are, and its name.
 
@@ -44,7 +45,7 @@ def verify(
     names = _chosen(bundle, runtimes)
     verifier = Verifier(bundle, threads)
     tasks = [task for name in names for task in verifier.tasks(name)]
-    checks, total = verifier.files(), len(tasks) + 1
+    checks, total = verifier.files(names), len(tasks) + 1
     for number, task in enumerate([None, *tasks], 1):
         if task is not None:
             checks.append(verifier.run(task))

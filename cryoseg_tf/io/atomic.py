@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 LONGEST = 255
@@ -90,9 +91,11 @@ def check_writable(folder: Path) -> None:
         place = place.parent
     if not place.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-    # with the rights that writing will have, where the system tells them from those of the one who called
-    if not os.access(place, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    try:
+        with TemporaryFile(dir=place):  # of some places, as /proc, only trying tells that they take no file
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(place)) from None
 
 
 def explain(error: OSError) -> str:

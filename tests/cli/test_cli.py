@@ -121,7 +121,8 @@ def test_no_such_run(cli, data, tmp_path, words):
     names = {"RUN": str(tmp_path / "none"), "OUT": str(tmp_path / "out")}
     result = cli(*[names.get(word, word.replace("DATA", str(data))) for word in words])
     assert result.exit_code == 2
-    assert "is not a run: it does not exist" in result.stderr
+    what = "neither a run nor a bundle" if words[0] == "segment" else "not a run"
+    assert f"is {what}: it does not exist" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -56,6 +56,17 @@ def test_what_cannot_be_built(cli, folder, words, message):
     assert message in result.stderr
 
 
+def test_a_precision_that_was_left_out(cli, folder, tmp_path):
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["formats"]["tensorrt"].pop("int8", None)
+    manifest["provenance"]["left_out"] = {"int8": "the training images are gone"}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    result = cli("prepare", tmp_path, "--precision", "int8")
+    assert result.exit_code == 2
+    left_out = "the export left out int8 (the training images are gone)"
+    assert f"holds no int8 as tensorrt, only float32, float16; {left_out}\n" in result.stderr
+
+
 def test_no_bundle(cli, tmp_path):
     result = cli("prepare", tmp_path / "none")
     assert result.exit_code == 2

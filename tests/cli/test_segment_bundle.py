@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -154,12 +155,65 @@ def test_wrong_use_is_one_line(cli, trained, copy, data, tmp_path):
 
     refused("runs in Keras: --runtime can be asked of a bundle only", trained, "--runtime", "auto")
     refused("--runtime and --precision can be", trained, "--runtime", "onnx", "--precision", "int8")
-    refused("neither a run nor a bundle", data)
+    refused("neither a run nor a bundle: it holds no run.json and no manifest.json", data)
+    refused("nowhere is neither a run nor a bundle: it does not exist", tmp_path / "nowhere")
+    refused("run.json is neither a run nor a bundle: it is a file", trained / "run.json")
     refused("holds no openvino, only onnx, tflite: export it", copy.path, "--runtime", "openvino")
     refused("is a bundle: choose another --out", trained, out=copy.path)
     (copy.path / "manifest.json").write_bytes((copy.path / "manifest.json").read_bytes()[:500])
     refused("manifest.json is damaged", copy.path)
     assert not (tmp_path / "masks").exists()
+
+
+def test_a_precision_that_was_left_out_is_missed_with_the_reason(cli, copy, data, tmp_path):
+    manifest = json.loads((copy.path / "manifest.json").read_text())
+    for name in ("onnx", "tflite"):
+        manifest["formats"][name].pop("int8", None)
+    manifest["provenance"]["left_out"] = {"onnx int8": "1 objects too many", "tflite int8": "Dice 0.9 of cell"}
+    (copy.path / "manifest.json").write_text(json.dumps(manifest))
+    words = ["segment", copy.path, data / "images", "--out", tmp_path / "masks", "--precision", "int8"]
+    left_out = "the export left out onnx int8 (1 objects too many)"
+    for more, told in [
+        ([], f"holds no network in int8, only in float32, float16; {left_out}, tflite int8 (Dice 0.9 of cell)\n"),
+        (["--runtime", "onnx"], f"holds no int8 as onnx, only float32, float16; {left_out}\n"),
+    ]:
+        result = cli(*words, *more)
+        assert result.exit_code == 2
+        assert told in result.stderr
+
+
+@pytest.mark.parametrize("command", ["segment", "export", "evaluate", "fit"])
+@pytest.mark.parametrize("place", ["file/masks", "/proc/masks"])
+def test_an_out_that_cannot_be_is_refused_before_tensorflow_is_loaded(trained, data, tmp_path, command, place):
+    if place == "/proc/masks" and not Path("/proc/self").exists():
+        pytest.skip("no /proc here, which is a folder where nothing can be written, even by root")
+    (tmp_path / "file").touch()
+    read = {"segment": [trained, data / "images"], "export": [trained], "evaluate": [trained, data], "fit": [data]}
+    words = [command, *read[command], "--out", tmp_path / place]
+    code = "import sys; from cryoseg_tf.cli.main import main\ntry: main(sys.argv[1:])\nfinally: " \
+           "print('tensorflow' in sys.modules)"  # fmt: skip
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "False\n")
+    assert len(result.stderr.splitlines()) == 1
+    assert str(Path(tmp_path / place).parent) in result.stderr
+
+
+def test_masks_are_added_to_a_folder_and_what_is_in_it_stays(cli, trained, data, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    words = ["segment", trained, data / "images" / "x00.png", "--out", tmp_path]
+    result = cli(*words)
+    assert result.exit_code == 0, result.stderr
+    assert f"1 mask is in {tmp_path}\n" in result.stdout
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    (tmp_path / "records.jsonl").write_text('{"mine": 1}\n')
+    result = cli(*words)
+    assert result.exit_code == 2
+    assert "records.jsonl exists and is not a record of masks: choose another --out" in result.stderr
+    assert (tmp_path / "records.jsonl").read_text() == '{"mine": 1}\n'
+    (tmp_path / "records.jsonl").write_text('{"na\n')  # cut in its first line, by a full disk
+    assert "x00.png exists and is not a mask from here" in cli(*words).stderr
+    assert cli(*words, "--overwrite").exit_code == 0
+    assert "1 mask is in" in cli(*words).stdout
 
 
 def test_a_pixel_size_is_asked_for_where_the_model_needs_one(cli, copy, data, tmp_path):

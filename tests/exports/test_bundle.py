@@ -18,6 +18,7 @@ from cryoseg_tf.exports import Bundle, ExportOptions, export
 from cryoseg_tf.exports.bundle import PRECISIONS, Manifest
 from cryoseg_tf.exports.card import model_card
 from cryoseg_tf.exports.examples import calibration_tiles, find_examples, synthetic_examples
+from cryoseg_tf.exports.exporter import read_scores
 from cryoseg_tf.exports.golden import write_golden
 from cryoseg_tf.io.atomic import json_text, sha256
 
@@ -142,8 +143,21 @@ def test_what_is_no_bundle_or_not_in_it_is_named(bundle, tmp_path):
         Bundle.open(tmp_path)
     with pytest.raises(ExportError, match="holds no caffe, only saved_model"):
         bundle.file("caffe", "float32")
-    with pytest.raises(ExportError, match="holds no int8 as saved_model"):
+    with pytest.raises(ExportError, match=r"holds no int8 as saved_model, only float32$"):
         bundle.file("saved_model", "int8")
+
+
+def test_a_precision_that_was_left_out_is_missed_with_the_reason(bundle):
+    formats = {**bundle.manifest.formats, "onnx": {"float32": "onnx/model.onnx", "segment": "onnx/segment.onnx"}}
+    reasons = {"onnx int8": "1 objects too many", "tflite int8": "Dice 0.9 of cell", "float16": "no reason"}
+    made = bundle.manifest.provenance.model_copy(update={"left_out": reasons})
+    lacking = Bundle(bundle.path, bundle.manifest.model_copy(update={"formats": formats, "provenance": made}))
+    with pytest.raises(ExportError, match=r"only float32; the export left out onnx int8 \(1 objects too many\)$"):
+        lacking.file("onnx", "int8")
+    with pytest.raises(ExportError, match=r"only float32; the export left out float16 \(no reason\)$"):
+        lacking.file("onnx", "float16")
+    with pytest.raises(ExportError, match=r"holds no recipe as onnx, only float32, segment$"):
+        lacking.file("onnx", "recipe")
 
 
 def test_what_is_there_is_kept(trained, tmp_path):
@@ -161,9 +175,38 @@ def test_what_is_there_is_kept(trained, tmp_path):
 
 
 def test_a_failed_export_leaves_nothing(trained, tmp_path):
-    with pytest.raises(ExportError, match=r"summary\.json cannot be read"):
-        export(trained, ["tflite"], tmp_path / "new", options=ExportOptions(evaluation=tmp_path))
-    assert not list(tmp_path.iterdir())
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "environment.json").write_text("{}")
+    with pytest.raises(ExportError, match=r"environment\.json is damaged"):
+        export(run, ["tflite"], tmp_path / "new", options=ExportOptions(data=trained.parent / "data"))
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "report holds no summary.json: --evaluation is a folder that evaluate wrote"),
+        (b"\xff{", r"summary\.json is damaged \(.*\): evaluate again"),
+        (b"[]", r"summary\.json holds no scores: --evaluation is"),
+        (b'{"metrics": 3}', r"summary\.json holds no scores: --evaluation is"),
+    ],
+)
+def test_what_is_no_evaluation_is_said_before_the_work(trained, tmp_path, caplog, content, message):
+    (tmp_path / "report").mkdir()
+    if content is not None:
+        (tmp_path / "report" / "summary.json").write_bytes(content)
+    with caplog.at_level("INFO", "cryoseg_tf"), pytest.raises(ExportError, match=message):
+        export(trained, ["tflite"], tmp_path / "new", options=ExportOptions(evaluation=tmp_path / "report"))
+    assert caplog.messages == []
+
+
+def test_an_evaluation_is_a_folder_that_is_there(tmp_path):
+    (tmp_path / "summary.json").write_text('{"metrics": {}}')
+    assert read_scores(tmp_path) == {"metrics": {}}
+    with pytest.raises(ExportError, match=r"summary\.json is a file: --evaluation is a folder"):
+        read_scores(tmp_path / "summary.json")
+    with pytest.raises(ExportError, match="none does not exist: --evaluation is a folder"):
+        read_scores(tmp_path / "none")
 
 
 def test_killed_in_the_middle_there_is_no_bundle_and_the_next_export_works(trained, tmp_path):

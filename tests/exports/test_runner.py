@@ -27,6 +27,7 @@ from cryoseg_tf.models.metrics import decide
 from cryoseg_tf.segmentation.predictor import KerasPredictor
 
 RUNNER = Path(__file__).parents[2] / "exports" / "runner"
+PAGE = (RUNNER.parents[1] / "docs" / "bundle.md").read_text("utf-8")
 OTHERS = ("tensorflow", "keras", "cryoseg_tf", "PIL", "tifffile", "imagecodecs", "scipy", "skimage", "onnx", "pydantic")
 
 spec = importlib.util.spec_from_file_location("run", RUNNER / "run.py")
@@ -61,6 +62,21 @@ def copy(bundle, tmp_path):
     for path in RUNNER.glob("*.*"):
         shutil.copy(path, folder)
     return folder
+
+
+@contextlib.contextmanager
+def closed(path):
+    """Let nobody read a path for a while."""
+    before, root = path.stat().st_mode, os.geteuid() == 0
+    path.chmod(0)
+    if root:
+        os.seteuid(65534)  # whom permissions stop
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        path.chmod(before)
 
 
 def change(folder, **parts):
@@ -215,7 +231,7 @@ HUGE = b"\x93NUMPY\x01\0v\0" + b"{'descr': '<f8', 'fortran_order': False, 'shape
         ("a.png", lambda p: Image.fromarray(np.zeros((9, 9, 3), "u1")).save(p), ["kind 2", "save it as gray"]),
         ("a.png", lambda p: Image.fromarray(np.zeros((9, 9), bool)).save(p), ["1 bit", "save it as gray"]),
         ("a.npy", lambda p: np.save(p, np.zeros((3, 9, 9))), ["(3, 9, 9)", "one gray channel"]),
-        ("a.npy", lambda p: np.save(p, np.array([[{}]])), ["damaged"]),
+        ("a.npy", lambda p: np.save(p, np.array([[{}]])), ["holds Python objects, not numbers"]),
         ("a.npy", lambda p: p.write_bytes(HUGE), ["damaged"]),
         ("a.txt", lambda p: p.write_text("hello"), ["no TIFF, PNG or .npy", "save it as"]),
         ("a.tif", lambda _: None, ["cannot be read"]),
@@ -279,7 +295,8 @@ def test_masks_are_those_of_the_package_at_another_scale(copy, trained):
     told = {"scale": "pixel_size", "pixel_size": 200.0, "pixel_size_range": (50.0, 700.0)}
     contract = source.contract.model_copy(update=told)
     write_steps(contract, copy / "onnx")
-    change(copy, contract=told, network={"tile": 16})
+    steps = (f"onnx/{name}.onnx" for name in ("statistics", "resample"))
+    change(copy, contract=told, network={"tile": 16}, files={name: sha256(copy / name) for name in steps})
     segmenter = Segmenter(KerasPredictor(source.load_model(), source.config.model), contract, tile=16)
     model = run.Model(copy)
     image = np.asarray(Image.open(trained.parent / "data" / "images" / "x01.png"))
@@ -318,6 +335,7 @@ def test_files_are_those_of_segment(copy, trained, cli, tmp_path):
     barred = np.concatenate([source, np.zeros((9, 64), np.uint8)])
     tifffile.imwrite(images / "bar.tif", barred, extratags=[(34682, "s", 0, text, True)])
     Image.fromarray(source).save(images / "plain.png")
+    (images / "._plain.png").write_bytes(b"what a Mac leaves beside it")
     result = cli("segment", trained, images, "--out", tmp_path / "package")
     assert result.exit_code == 0, result.output
     done = alone(copy, images, "--out", tmp_path / "alone", "--probability")
@@ -338,28 +356,70 @@ def test_verify_says_whether_this_computer_answers_alike(copy, precision):
     assert f"{precision} on this computer answers as the trained model did" in result.stdout
 
 
-@pytest.mark.parametrize("forged", [False, True])
 @pytest.mark.parametrize("what", ["probability", "mask"])
-def test_verify_finds_what_was_changed(copy, what, forged):
+def test_verify_finds_another_answer_and_segments_nothing(copy, tmp_path, what):
     path = copy / "golden" / f"uint8.{what}.npy"
     array = np.load(path)
     array[5, 5] = not array[5, 5]
     np.save(path, array)
-    if forged:  # the hash fits: the answer does not
-        change(copy, files={f"golden/{path.name}": sha256(path)})
-    result = alone(copy, "--verify")
+    change(copy, files={f"golden/{path.name}": sha256(path)})
+    result = alone(copy, "--verify", copy / "golden" / "uint8.image.npy", "--out", tmp_path / "mask.png")
     assert result.returncode == 1
-    assert ("WRONG uint8: " if forged else f"WRONG golden/{path.name} is not as it was exported") in result.stdout
+    assert "WRONG uint8: " in result.stdout
     assert "answers NOT as the trained model did" in result.stdout
+    assert not (tmp_path / "mask.png").exists()
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "onnx/statistics.onnx", "golden/uint8.mask.npy"])
+def test_only_files_as_they_were_exported_are_used(copy, name):
+    with (copy / name).open("ab") as file:
+        file.write(b" ")
+    result = alone(copy, "--verify")
+    assert (result.returncode, result.stdout.count("NOT")) == (2, 0)
+    assert f"{copy / name} is not as it was exported: copy the bundle again" in result.stderr
+    (copy / name).unlink()
+    assert f"{copy / name} is missing" in alone(copy, "--verify").stderr
+
+
+def test_weights_beside_a_network_are_checked_too(copy):
+    (copy / "onnx" / "model.onnx.data").write_bytes(b"not those")
+    change(copy, files={"onnx/model.onnx.data": "0"})
+    with pytest.raises(run.RunnerError, match=r"model\.onnx\.data is not as it was exported"):
+        run.Model(copy)
+
+
+def test_damage_to_what_is_not_used_does_not_matter(copy):
+    for name in ("onnx/model.onnx", "onnx/segment.onnx"):
+        (copy / name).write_bytes(b"damaged")
+    result = alone(copy, "--verify", "--precision", "float16")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows keeps permissions otherwise")
+def test_what_may_not_be_read_is_not_called_damaged(copy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "images").mkdir()
+    image = tmp_path / "images" / "a.png"
+    Image.fromarray(pixels("uint8")).save(image)
+    model = run.Model(copy)
+    with closed(image), pytest.raises(run.RunnerError, match=r"a\.png may not be read"):
+        run.read_image(image)
+    with closed(copy / "onnx" / "model.onnx"), pytest.raises(run.RunnerError, match=r"model\.onnx may not be read"):
+        model.file("onnx/model.onnx")
+    with closed(copy / "manifest.json"), pytest.raises(run.RunnerError, match=r"manifest\.json may not be read"):
+        run.Model(copy)
+    monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path / "images"), "--out", str(tmp_path / "masks")])
+    with closed(tmp_path / "images"):
+        assert run.main() == 2
+    assert "images may not be read" in capsys.readouterr().err
 
 
 def test_one_bad_image_does_not_stop_the_rest(copy, tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     Image.fromarray(pixels("uint8")).save(tmp_path / "bµ.png")
-    result = alone(copy, tmp_path / "a.png", tmp_path / "bµ.png", "--out", tmp_path / "masks")
+    result = alone(copy, tmp_path / "a.png", tmp_path / "bµ.png", "--out", tmp_path / "masks.2026")
     assert result.returncode == 1
     assert "FAILED" in result.stdout.splitlines()[0]
-    assert (tmp_path / "masks" / "bµ.png").is_file()
+    assert (tmp_path / "masks.2026" / "bµ.png").is_file()
 
 
 def test_wrong_use_is_told_and_nothing_is_lost(copy, tmp_path):
@@ -367,30 +427,46 @@ def test_wrong_use_is_told_and_nothing_is_lost(copy, tmp_path):
     Image.fromarray(pixels("uint8")).save(image)
     before = image.read_bytes()
     (tmp_path / "old.png").write_bytes(b"mine")
+    np.save(tmp_path / "b.npy", pixels("uint8"))
+    (tmp_path / "other").mkdir()
+    shutil.copy(image, tmp_path / "other" / "A.png")
     manifest = (copy / "manifest.json").read_bytes()
     for words, said in (
-        ([image], "--out"),
+        ([], "no image is named"),
+        (["--out", tmp_path / "m"], "no image is named"),
+        ([image], "--out is missing: NAME.png"),
         ([image, "--out", image, "--overwrite"], "is an image and would be replaced"),
-        ([image, "--out", tmp_path, "--overwrite"], "is an image and would be replaced"),
+        ([tmp_path / "b.npy", "--out", tmp_path / "b.png", "--probability"], "b.npy is an image and would be replaced"),
+        ([image, "--out", tmp_path, "--overwrite"], "holds the images: masks would lie among them"),
+        ([image, "--out", copy, "--overwrite"], "copy.cryoseg is a bundle, which masks would spoil"),
+        ([image, "--out", copy / "masks"], "copy.cryoseg is a bundle, which masks would spoil"),
+        ([image, "--out", copy / "golden" / "mask.png"], "copy.cryoseg is a bundle, which masks would spoil"),
+        ([image, "--out", tmp_path / "m.tif"], "m.tif is neither NAME.png"),
+        ([image, tmp_path / "b.npy", "--out", tmp_path / "m.png"], "m.png is neither NAME.png"),
+        ([image, "--out", tmp_path / "b.npy"], "b.npy is neither NAME.png"),
         ([image, "--out", tmp_path / "old.png"], "exists: choose another --out, or --overwrite"),
+        ([image, tmp_path / "other", "--out", tmp_path / "m"], "A.png would both become"),
         ([tmp_path / "none.tif", "--out", tmp_path / "m"], "none.tif does not exist"),
         ([image, copy / "golden" / "uint8.image.npy", copy, "--out", tmp_path / "m"], "holds no TIFF"),
-        ([image, "--out", tmp_path / "m", "--bundle", tmp_path], "manifest.json"),
-        ([image, "--out", tmp_path / "m", "--pixel-size", "-3"], "--pixel-size"),
-        ([image, "--out", tmp_path / "m", "--threads", "-1"], "--threads"),
+        ([image, "--out", tmp_path / "m", "--bundle", tmp_path], f"{tmp_path} is not a bundle: there is no"),
+        ([image, "--out", tmp_path / "m", "--pixel-size", "-3"], "--pixel-size -3 is no length"),
+        ([image, "--out", tmp_path / "m", "--threads", "-1"], "--threads -1 is less than 0"),
     ):
         result = alone(copy, *words)
         assert (result.returncode, said in result.stderr) == (2, True), result.stderr
+        assert len(result.stderr.splitlines()) <= 2
     for what, said in (({"onnx": {"statistics": "../a.png"}}, "not inside the bundle"), ({"onnx": {}}, "holds no")):
         change(copy, formats=what)
         result = alone(copy, "--verify")
         assert (result.returncode, said in result.stderr) == (2, True), result.stderr
         (copy / "manifest.json").write_bytes(manifest)
     (copy / "onnx" / "model.onnx").write_bytes(b"no model")
+    assert "is not as it was exported" in alone(copy, image, "--out", tmp_path / "m").stderr
+    change(copy, files={"onnx/model.onnx": sha256(copy / "onnx" / "model.onnx")})
     assert "cannot be loaded" in alone(copy, image, "--out", tmp_path / "m").stderr
     assert image.read_bytes() == before
     assert (tmp_path / "old.png").read_bytes() == b"mine"
-    assert not (tmp_path / "m").exists()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("m")]
 
 
 def test_a_model_that_needs_the_pixel_size_asks_for_it(copy, tmp_path):
@@ -407,6 +483,22 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(copy, package):
     result = alone(copy, "--verify", without=(package,))
     assert result.returncode == 2
     assert "pip install --require-hashes -r requirements-runner" in result.stderr
+
+
+# the page
+
+
+def test_the_page_has_every_option():
+    flags = {flag for action in run.options()._actions for flag in action.option_strings if flag.startswith("--")}
+    assert flags - {"--help"} == set(re.findall(r"^\| `(--[a-z-]+)", PAGE, re.MULTILINE))
+
+
+def test_the_pages_call_of_onnx_runtime_gives_the_golden_mask(copy):
+    (code,) = [text for text in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "InferenceSession" in text]
+    found = {}
+    exec(code.replace("cells.cryoseg", copy.as_posix()), found)
+    np.testing.assert_array_equal(found["mask"][0], np.load(copy / "golden" / "uint16.mask.npy"))
+    assert found["status"] == [0]
 
 
 # a real Python 3.8

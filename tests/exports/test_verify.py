@@ -1,14 +1,18 @@
 """What ``verify`` says of bundles that are whole, damaged, or hold another network; and its rules on arrays."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from cryoseg_tf.cli.verify import conclusion, passed
 from cryoseg_tf.exports import Bundle
 from cryoseg_tf.exports.comparison import Comparison, Objects, margin, same_objects
-from cryoseg_tf.exports.integrity import examine_files
+from cryoseg_tf.exports.integrity import CLOSED, examine_files
 from cryoseg_tf.exports.runtimes import RUNTIMES, Answer, Runtime
 from cryoseg_tf.exports.verifier import NETWORK, Check
 from cryoseg_tf.exports.verify import verify
@@ -91,8 +95,17 @@ def test_a_runtime_that_is_not_installed_is_no_failure_but_proves_nothing(cli, c
     result = cli("verify", copy, "--runtime", "onnx")
     assert result.exit_code == 1
     assert "not installed: pip install 'cryoseg-tf[export]'" in result.stdout
-    assert "Nothing was proved" in result.stdout
+    assert "Nothing was proved: onnx cannot be used here." in result.stdout
     assert all(check.passed for check in verify(Bundle.open(copy), ["onnx"]))
+
+
+def test_each_runtime_that_is_named_has_to_be_tried(cli, copy, monkeypatch):
+    monkeypatch.setitem(RUNTIMES, "tflite", Runtime("tflite", ("no-such-distribution",), "export"))
+    result = cli("verify", copy, "--runtime", "onnx", "--runtime", "tflite")
+    assert result.exit_code == 1
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith("Proved on this machine: onnx ")
+    assert last.endswith(" Not proved: tflite.")
 
 
 def test_int8_is_checked_in_a_process_of_its_own(bundle):
@@ -145,6 +158,69 @@ def test_what_was_tampered_with_is_not_loaded_and_the_rest_is_checked(cli, copy)
     assert checks["segment", "float32"].passed
     assert checks["segment", "float32"].max_difference < 2e-5
     assert checks["network", "float16"].passed
+
+
+def test_damage_to_other_formats_is_told_and_does_not_count(cli, copy):
+    cut(copy / "tflite/model.tflite")
+    (copy / "saved_model/assets/x").write_text("hello")
+    result = cli("verify", copy, "--runtime", "onnx")
+    assert result.exit_code == 0, result.output
+    assert "tflite/model.tflite: was changed or cut short" in result.stdout
+    assert "saved_model/assets/x: is not in the manifest (not asked for)" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("Proved on this machine: onnx ")
+
+
+@pytest.mark.parametrize(
+    ("file", "formats"),
+    [
+        ("openvino/model.bin", {"openvino"}),
+        ("onnx/stray.bin", {"onnx"}),
+        ("saved_model/variables/variables.index", {"saved_model"}),
+        ("golden/uint8.mask.npy", {"openvino", "onnx", "saved_model", "tflite"}),
+        ("run.py", {"openvino", "onnx", "saved_model", "tflite"}),
+    ],
+)
+def test_which_formats_a_file_matters_to(copy, file, formats):
+    found = examine_files(Bundle.open(copy))
+    assert {name for name in found.manifest.formats if found.matters(file, [name])} == formats
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(copy):
+    (copy / "onnx/model.onnx").chmod(0)
+    words = [sys.executable, "-c", EXAMINE, copy]
+    if os.geteuid() == 0:  # whom no permission stops
+        if not shutil.which("setpriv"):
+            pytest.skip("runs as root, and there is no setpriv to lay root's rights down")
+        words = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *words]
+    told = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert told[0] == "['onnx/model.onnx']"
+    assert told[1].startswith(f"{copy} cannot be used: not loaded: onnx/model.onnx may not be read: give this user")
+
+
+EXAMINE = """
+import sys
+from cryoseg_tf.errors import ExportError
+from cryoseg_tf.exports.bundle import Bundle
+from cryoseg_tf.exports.integrity import examine_files, require_whole
+
+bundle = Bundle.open(sys.argv[1])
+print(list(examine_files(bundle).flaws))
+try:
+    require_whole(bundle, ["tflite/model.tflite", "onnx/model.onnx"])
+except ExportError as error:
+    print(error)
+"""
+
+
+def test_the_verdict_tells_what_may_not_be_read_from_what_is_damaged(bundle):
+    closed = Check("run.py", passed=False, reason=f"{CLOSED}: give this user the right to")
+    proved = Check(NETWORK, "onnx", "float32", version="1.0")
+    told = conclusion(bundle, [closed, proved])
+    assert told.startswith("Proved on this machine: onnx 1.0 (float32) answer as")
+    assert told.endswith(" Some files may not be read, so nothing is said of them.")
+    assert not passed([closed, proved])
+    damaged = Check("MODEL_CARD.md", passed=False, reason="is empty")
+    assert conclusion(bundle, [closed, damaged, proved]).endswith("copy it again, or export it again.")
 
 
 @pytest.mark.parametrize("name", ["../outside.onnx", "/outside.onnx", "C:\\outside.onnx", "onnx/outside.onnx"])
