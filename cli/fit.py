@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
+from .folds import cross_validate
 
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 @options.recipe
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    metavar="K",
+    help="Train K networks, each without a K-th of the images; the run is their ensemble.",
+)
 @click.option("--preview", is_flag=True, help="First draw patches as the network sees them: preview.png in the run.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
 @options.overwrite
@@ -29,6 +38,7 @@ def command(
     recipe: options.Recipe,
     epochs: int | None,
     minutes: float | None,
+    folds: int | None,
     preview: bool,
     resume: bool,
     overwrite: bool,
@@ -39,18 +49,25 @@ def command(
         raise click.UsageError("--epochs and --minutes exclude each other")
     if resume and overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other")
+    if folds and preview:
+        raise click.UsageError("--folds and --preview exclude each other: preview without --folds")
     from . import reporter
 
     recipe = recipe._replace(settings={"training.epochs": epochs, **recipe.settings})
     config, minutes = requested(out, recipe, minutes, resume)
+    atomic.check_writable(out)  # should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
 
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
-    config, divided = divide(data, config)
+    folds = folds or (Run(out).info.folds if resume and Run(out).exists else None)
     try:
+        if folds:
+            cross_validate(data, config, out, folds, minutes, existing)
+            return
+        config, divided = divide(data, config)
         result = fit(
             config,
             divided,
@@ -61,7 +78,7 @@ def command(
             callbacks=[reporter.fit_progress(config.training.batch_size)],
         )
     except KeyboardInterrupt:
-        usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "holds no model yet: go on"
+        usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "is not whole yet: go on"
         click.echo(f"stopped; {out} {usable} with --resume", err=True)
         raise click.exceptions.Exit(130) from None
     why = f"; stopped early: {result.stopped}" if result.stopped else ""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cryoseg_tf.io import atomic
+
 from . import options
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ PRECISIONS = ("float32", "float16", "int8")
     help="What runs a bundle; auto: the fastest that is installed and passed verify on this machine.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), show_default="float32", help="Of the network of a bundle.")
+@click.option(
+    "--uncertainty",
+    is_flag=True,
+    help="Write beside each mask how unsure the model is of each pixel, from 0 to 1: STEM.uncertainty.tif.",
+)
 @options.pixel_size
 @options.data_bar
 @options.overwrite
@@ -38,6 +45,7 @@ def command(
     out: Path,
     runtime: str | None,
     precision: str | None,
+    uncertainty: bool,
     pixel_size: float | None,
     data_bar: int | None,
     overwrite: bool,
@@ -54,13 +62,14 @@ def command(
     reporter.start(threads)
     from cryoseg_tf.data.preprocess import EMPTY
     from cryoseg_tf.segmentation import segment_files
-    from cryoseg_tf.segmentation.batch import collect
+    from cryoseg_tf.segmentation.batch import claim, collect
 
     files = collect(images)
+    claim(files, out, overwrite, uncertainty)  # what would be refused should not wait for the model
     segmenter, model = _load(source, runtime or "auto", precision or "float32", threads)
     outcomes = []
     data = options.resolve(None, options.about_images(pixel_size, data_bar)).data
-    todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite)
+    todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite, unsure=uncertainty)
     for outcome in reporter.track(todo, len(files), "segmenting"):
         outcomes.append(outcome)
         if not as_json:
@@ -72,24 +81,29 @@ def command(
         skipped = sum(o.skipped for o in outcomes)
         empty = sum(o.status in EMPTY for o in outcomes)
         notes = {"done before": skipped, "empty, see above": empty, "failed": failed}
-        click.echo(
-            f"{len(outcomes) - failed} masks are in {out}" + "".join(f"; {n} {t}" for t, n in notes.items() if n)
-        )
+        done = reporter.count(len(outcomes) - failed, "mask is", "masks are")
+        click.echo(f"{done} in {out}" + "".join(f"; {n} {t}" for t, n in notes.items() if n))
     if failed:
         raise click.exceptions.Exit(1)
 
 
 def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -> None:
     from cryoseg_tf.errors import DataError, ExportError, RunError
-    from cryoseg_tf.exports.bundle import is_bundle
+    from cryoseg_tf.exports.bundle import Bundle, is_bundle
     from cryoseg_tf.run import Run
 
     if is_bundle(out):
         raise DataError(f"{out} is a bundle: choose another --out for masks")
+    atomic.check_writable(out)
     if is_bundle(source):
+        bundle = Bundle.open(source)
+        if runtime in RUNTIMES[1:]:
+            bundle.file(runtime, precision or "float32")
         return
-    if source.is_dir() and not Run(source).exists:
-        raise RunError(f"{source} is neither a run nor a bundle: it holds no run.json and no manifest.json")
+    if not Run(source).exists:
+        folder = "it holds no run.json and no manifest.json"
+        why = folder if source.is_dir() else "it is a file" if source.exists() else "it does not exist"
+        raise RunError(f"{source} is neither a run nor a bundle: {why}")
     _ = Run(source).info
     asked = [f"--{name}" for name, value in {"runtime": runtime, "precision": precision}.items() if value]
     if asked:
@@ -106,11 +120,10 @@ def _load(source: Path, runtime: str, precision: str, threads: int | None) -> "t
         from cryoseg_tf.exports.selection import choose
 
         return choose(Bundle.open(source), runtime, precision, threads)
-    from cryoseg_tf.io.atomic import sha256
     from cryoseg_tf.run import Run
     from cryoseg_tf.segmentation import Segmenter
 
-    return Segmenter.from_run(source), sha256(Run(source).model_file)
+    return Segmenter.from_run(source), Run(source).fingerprint()
 
 
 def line(outcome: "Outcome") -> str:

@@ -11,20 +11,21 @@
     history.csv       one row an epoch
     logs/, run.log    TensorBoard, messages
 
+An ensemble is a run too: ``run.json`` names its members, which are runs in folders of their own inside.
+
 The network is rebuilt from ``config.yaml`` and only weights are read: nothing here is run as code.
 """
 
+import hashlib
 import json
 import logging
-import warnings
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from .config import Branch, Config, Contract
 from .errors import CryoSegError, RunError
@@ -48,10 +49,14 @@ class RunInfo(Branch):
         minutes: The time asked for, or None.
         contract: How to use the model; None until training has begun.
         calibration: How temperature and threshold were found, as from ``calibrate``; None where they were not.
+        folds: Into how many folds the images were to be divided; None where they were not.
+        members: The folders of an ensemble's members, each a run of its own inside this one.
+        combine: What is made of the members' probabilities; see ``models.ensemble``.
+        augmented: Whether each member sees each image flipped and turned in eight ways.
     """
 
     format: int = FORMAT
-    kind: Literal["single"] = "single"
+    kind: Literal["single", "ensemble"] = "single"
     status: Literal["running", "interrupted", "finished"] = "running"
     requested: Config
     minutes: float | None = None
@@ -59,6 +64,10 @@ class RunInfo(Branch):
     best_epoch: int | None = None
     validation_dice: float | None = None
     calibration: dict[str, float] | None = None
+    folds: int | None = None
+    members: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] = ()
+    combine: Literal["mean", "vote"] = "mean"
+    augmented: bool = False
 
 
 class _Log(logging.FileHandler):
@@ -127,7 +136,7 @@ class Run:
 
     @property
     def model_file(self) -> Path:
-        """The weights of the best epoch."""
+        """The weights of the best epoch; an ensemble has none of its own."""
         return self.path / "model.keras"
 
     def environment(self) -> dict[str, Any]:
@@ -154,8 +163,27 @@ class Run:
         except (OSError, ValueError, TypeError, csv.Error) as error:
             raise _unreadable(path, error) from None
 
+    def members(self) -> "list[Run]":
+        """Return the members of an ensemble; of any other run itself."""
+        return [Run(self.path / name) for name in self.info.members] or [self]
+
+    def fingerprint(self) -> str:
+        """Return what tells this model from any other: the SHA-256 of its file, or for an ensemble of what makes it.
+
+        Raises:
+            RunError: If there is no model yet.
+        """
+        info = self.info
+        if not info.members:
+            try:
+                return atomic.sha256(self._existing_model())
+            except OSError as error:
+                raise _unreadable(self.model_file, error) from None
+        made = [[member.fingerprint() for member in self.members()], info.combine, info.augmented]
+        return hashlib.sha256(json.dumps(made).encode()).hexdigest()
+
     def load_model(self, raw: bool = False) -> "keras.Model":
-        """Rebuild the network and read the best epoch's weights.
+        """Rebuild the network and read the best epoch's weights; of an ensemble one network of all members.
 
         Its logits are divided by the contract's temperature, so that whatever is made from it gives
         calibrated probabilities; the file stays as it was trained. ``raw`` leaves them as they are.
@@ -163,32 +191,33 @@ class Run:
         Raises:
             RunError: If there is no model yet, or its file is damaged.
         """
-        import numpy as np
+        info, contract = self.info, self.contract
+        if info.members:
+            return self._load_ensemble(info)
+        from .models.loading import load_network  # here: reading run.json must not load TensorFlow
 
-        from .models.registry import build_model  # here: reading run.json must not load TensorFlow
-
-        contract = self.contract
-        if not self.model_file.is_file():
-            raise RunError(f"{self.path} has no model.keras yet: no epoch was finished; repeat fit with --resume")
-        model = build_model(self.config.model, contract.channels)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Keras lists every part of a file that does not fit, then fails
-                model.load_weights(self.model_file)
-        except PermissionError as error:
-            raise _unreadable(self.model_file, error) from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(f"{self.model_file} is damaged, or is not of this config.yaml: {reason}") from None
-        if not all(np.isfinite(weights).all() for weights in model.get_weights()):
-            raise RunError(
-                f"{self.model_file} holds weights that are NaN or infinite: training diverged, or the file is "
-                "damaged; train anew, with a smaller training.learning_rate"
-            )
+        model = load_network(self._existing_model(), self.config.model, contract.channels)
         if not raw and contract.temperature != 1:
             logits = model.get_layer("logits")
             logits.set_weights([weights / contract.temperature for weights in logits.get_weights()])
         return model
+
+    def _load_ensemble(self, info: RunInfo) -> "keras.Model":
+        from .models.ensemble import combined, turned
+
+        models, thresholds = [], []
+        for member in self.members():
+            model = member.load_model()
+            seen = turned(model) if info.augmented else [model]
+            models += seen
+            thresholds += [member.contract.threshold] * len(seen)
+        return combined(models, info.combine, thresholds)
+
+    def _existing_model(self) -> Path:
+        _ = self.contract  # says so where training had not begun
+        if not self.model_file.is_file():
+            raise RunError(f"{self.path} has no model.keras yet: no epoch was finished; repeat fit with --resume")
+        return self.model_file
 
     def claim(self, existing: Existing) -> None:
         """Make sure that this folder may be written.

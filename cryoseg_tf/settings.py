@@ -192,7 +192,11 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class TrainingConfig(Branch):
-    """How the network is trained."""
+    """How the network is trained.
+
+    Attributes:
+        snapshots: With the schedule ``cosine_restarts``: keep the weights at the end of each cycle, for an ensemble.
+    """
 
     loss: str = "dice + 0.5*weighted_bce"
     class_weights: Literal["auto", "none"] | tuple[Weight, ...] = Field(
@@ -208,6 +212,7 @@ class TrainingConfig(Branch):
     epochs: int = Field(60, ge=1)
     patience: int | None = Field(30, ge=1)
     calibrate: bool = True
+    snapshots: bool = False
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Literal["float32"] = "float32"
     strategy: Literal["one"] = "one"

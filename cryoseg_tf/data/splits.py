@@ -80,7 +80,7 @@ def _by_image(
             f"training needs at least 2 annotated images, one of them for validation: found {len(pairs)}; annotate "
             "another, or pass --set data.split=area to hold back a strip of each image instead"
         )
-    members = _members(pairs, groups)
+    members = members_of(pairs, groups)
     wanted = min(max(1, round(len(pairs) * config.validation)), len(pairs) - 1)
     order = np.random.default_rng(seed).permutation(len(members)).tolist()
     drawn = _nearest([len(members[i]) for i in order], wanted)
@@ -156,7 +156,7 @@ def _lacks(counts: npt.NDArray[np.intp]) -> int:
     return int(not counts.any()) + int(not counts[1:].any())
 
 
-def _members(pairs: Sequence[Pair], groups: Groups | None) -> list[list[int]]:
+def members_of(pairs: Sequence[Pair], groups: Groups | None) -> list[list[int]]:
     """Return the numbers of the images of each group."""
     members: dict[str, list[int]] = {}
     for number, pair in enumerate(pairs):

@@ -6,25 +6,24 @@ from typing import Any
 from .. import __version__
 from ..config import AugmentationConfig, Config
 from ..errors import RunError
-from ..io import atomic
 from ..run import Run
 
 
 def facts(run: Run) -> dict[str, str]:
     """Return what the model is and what it was trained on, by name."""
-    config, contract, info, history = run.config, run.contract, run.info, run.history()
+    config, contract, info, members = run.config, run.contract, run.info, run.members()
     reached = "" if info.validation_dice is None else f", with validation Dice {info.validation_dice:.3f}"
     return {
         **_images(run),
         "Classes": ", ".join(config.data.classes),
-        "Network": f"{config.model.architecture}, depth {config.model.depth}, {config.model.base_filters} base filters",
+        "Network": _network(run),
         "Scale": _scale(run),
         "Patch": f"{config.data.patch or 'unknown'} pixels, {config.training.batch_size} at a time",
         "Augmentation": _augmentation(config.training.augmentation),
         "Loss": config.training.loss,
         "Optimizer": _optimizer(config),
-        "Epochs": f"{len(history)} of {config.training.epochs}",
-        "Best epoch": f"{info.best_epoch or 'none'}{reached}",
+        "Epochs": f"{', '.join(str(len(member.history())) for member in members)} of {config.training.epochs}",
+        "Best epoch": f"{', '.join(str(member.info.best_epoch or 'none') for member in members)}{reached}",
         "Threshold": f"{contract.threshold:g}" if contract.channels == 1 else "most probable class",
         "Temperature": f"{contract.temperature:g}{_gain(info.calibration)}",
         "Seed": str(config.seed),
@@ -40,7 +39,7 @@ def versions(run: Run) -> dict[str, str]:
         "Report written by": f"cryoseg-tf {__version__}",
         "Model trained with": ", ".join([*packages, f"Python {made.get('python', 'unknown')}"]),
         "On": f"{made.get('platform', 'unknown')}, {made.get('device', 'unknown')}",
-        "SHA-256 of the model": atomic.sha256(run.model_file) if run.model_file.is_file() else "no model.keras",
+        "SHA-256 of the model": _fingerprint(run),
     }
 
 
@@ -62,6 +61,20 @@ def _images(run: Run) -> dict[str, str]:
         "Validation images": f"{validation}{areas}, which chose the best epoch",
         "Groups": str(len(set(groups.values()))) if isinstance(groups, dict) else "unknown",
     }
+
+
+def _network(run: Run) -> str:
+    model, info = run.config.model, run.info
+    one = f"{model.architecture}, depth {model.depth}, {model.base_filters} base filters"
+    turned = ", each of an image flipped and turned in eight ways" if info.augmented else ""
+    return f"{one}; {info.combine} of {len(info.members)}{turned}" if info.members else one
+
+
+def _fingerprint(run: Run) -> str:
+    try:
+        return run.fingerprint()
+    except RunError:
+        return "no model.keras"
 
 
 def _split(run: Run) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ..run import Run
 from .calibration import Calibration
 from .evaluate import BEGUN, SUMMARY, Evaluation, Row, check_out
 from .figures import boxplots, learning_curves, precision_recall, recall_by_kind, recall_by_size, reliability_diagram
+from .fold_table import Fold, spread
 from .objects import TruthObject
 from .provenance import facts, trained_on, versions
 from .scores import Scores
@@ -53,8 +54,14 @@ STATUS = {
 }
 
 
-def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
+def write_report(evaluation: Evaluation, run: Run, out: Path | str, folds: Sequence[Fold] = ()) -> Path:
     """Write the summary, the tables and the report; return the path of ``report.html``.
+
+    Args:
+        evaluation: What was found.
+        run: Whose model was scored.
+        out: The folder to write to.
+        folds: What each network of a cross-validation reached; its report shows them.
 
     Raises:
         DataError: If ``out`` holds something else.
@@ -63,7 +70,7 @@ def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
     out = Path(out)
     check_out(out)
     summary = evaluation.summary()
-    page = render(evaluation, summary, run)
+    page = render(evaluation, summary, run, folds)
     atomic.write_texts(
         {
             out / SUMMARY: atomic.json_text(summary),
@@ -76,7 +83,7 @@ def write_report(evaluation: Evaluation, run: Run, out: Path | str) -> Path:
     return out / REPORT
 
 
-def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
+def render(evaluation: Evaluation, summary: dict[str, Any], run: Run, folds: Sequence[Fold] = ()) -> str:
     """Return the report as HTML."""
     environment = templates("cryoseg_tf.evaluation")
     environment.filters |= {"score": _score, "interval": _interval}
@@ -103,6 +110,8 @@ def render(evaluation: Evaluation, summary: dict[str, Any], run: Run) -> str:
         viewer=_viewer(evaluation),
         statuses=STATUS,
         problems={s: n for s in STATUS if (n := sum(row.status == s for row in rows))},
+        folds=folds,
+        spread=spread(folds) if folds else {},
         facts=facts(run),
         trained_on=trained_on(run),
         versions=versions(run),

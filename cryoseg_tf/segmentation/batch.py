@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..config import DataConfig
 from ..data.layouts import micrographs_in
@@ -22,9 +23,13 @@ from ..io import atomic
 from ..io.mask import Mask, write_mask
 from ..io.micrograph import SUFFIXES, read_micrograph
 from ..run import Run
-from .segmenter import Segmenter
+from .segmenter import Segmentation, Segmenter
+from .uncertainty import beside, uncertainty, write_uncertainty
 
 RECORDS = "records.jsonl"
+
+HEAD = '{"name": "'
+"""So begins each record."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,33 @@ def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
     return {image: out / name for image, name in names.items()}
 
 
+def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bool = False) -> dict[Path, Path]:
+    """Return ``destinations``, where masks may be written to them: no other file in ``out`` would be changed.
+
+    Args:
+        images: Files, as from ``collect``.
+        out: The folder for masks, new or not.
+        overwrite: Replace files in the place of masks that ``segment_files`` did not write.
+        unsure: Whether the uncertainty of each will be written beside it.
+
+    Raises:
+        DataError: If a mask would replace another file, or lie in a run.
+        OSError: If ``out`` cannot be made or written to.
+    """
+    targets = destinations(images, out)
+    if Run(out).exists:
+        raise DataError(f"{out} is a run, which fit may empty: choose another --out for masks")
+    atomic.check_writable(out)
+    if not _is_records(out / RECORDS):
+        raise DataError(f"{out / RECORDS} exists and is not a record of masks: choose another --out")
+    records = _read_records(out / RECORDS)
+    new = [target for target in targets.values() if target.relative_to(out).as_posix() not in records]
+    for place in [*new, *(beside(target) for target in new if unsure)]:
+        if place.exists() and not overwrite:
+            raise DataError(f"{place} exists and is not a mask from here: choose another --out, or --overwrite")
+    return targets
+
+
 def segment_files(
     segmenter: Segmenter,
     images: Sequence[Path],
@@ -102,6 +134,7 @@ def segment_files(
     model: str,
     data: DataConfig | None = None,
     overwrite: bool = False,
+    unsure: bool = False,
 ) -> Iterator[Outcome]:
     """Segment image files into ``out``, skipping what is done; yields one outcome an image, in order.
 
@@ -111,24 +144,19 @@ def segment_files(
         out: The folder for masks.
         model: The model's SHA-256, for the records.
         data: Its ``image_pixel_size`` and ``data_bar`` are for images whose file does not say.
-        overwrite: Replace files in ``out`` that this function did not write.
+        overwrite: See ``claim``.
+        unsure: Write the uncertainty of each pixel beside the mask, ``STEM.uncertainty.tif``; see ``uncertainty``.
 
     Raises:
-        DataError: Before any work, if a mask would replace another file, or lie in a run.
-        OSError: Before any work, if ``out`` cannot be made or written to.
+        DataError, OSError: Before any work, as ``claim``.
     """
-    targets = destinations(images, out)
-    if Run(out).exists:
-        raise DataError(f"{out} is a run, which fit may empty: choose another --out for masks")
-    atomic.check_writable(out)
+    targets = claim(images, out, overwrite, unsure)
     data = data or DataConfig()
     reading = {"pixel_size": data.image_pixel_size, "data_bar": data.data_bar}
     settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
-    records = _read_records(out / RECORDS)
-    for target in targets.values():
-        if target.exists() and target.relative_to(out).as_posix() not in records and not overwrite:
-            raise DataError(f"{target} exists and is not a mask from here: choose another --out, or --overwrite")
-    return _segment_each(segmenter, targets, out, records, settings)
+    if unsure:
+        settings["uncertainty"] = True
+    return _segment_each(segmenter, targets, out, _read_records(out / RECORDS), settings)
 
 
 def _segment_each(
@@ -139,18 +167,17 @@ def _segment_each(
         try:
             key = {"image": atomic.sha256(image), **settings}
             record = records.get(name)
-            if record and record["key"] == key and target.is_file() and atomic.sha256(target) == record["mask"]:
+            if record and record["key"] == key and _is_whole(target, record["mask"], "uncertainty" in settings):
                 status, foreground = Status(record["status"]), record["foreground"]
                 yield Outcome(image, target, status, foreground, skipped=True)
                 continue
             micrograph = read_micrograph(image, pixel_size=settings["pixel_size"], data_bar=settings["data_bar"])
             segmenter.check(micrograph)
-            result = segmenter.segment(micrograph)
+            result = segmenter.segment(micrograph, probabilities="uncertainty" in settings)
             foreground = float((result.mask > 0).mean())
             found = {"status": int(result.status), "foreground": foreground}
-            # at the file's own size, so that the mask lies on the image in any viewer; a bar shows no cell
-            bar = micrograph.data_bar
-            mask = np.pad(result.mask, ((0, bar), (0, 0))) if bar else result.mask  # no second one of a montage
+            _write_uncertainty(target, result, micrograph.data_bar)
+            mask = _with_bar(result.mask, micrograph.data_bar)
             _write(target, mask, out / RECORDS, {"name": name, "key": key, **found})
             yield Outcome(image, target, result.status, foreground)
         except CryoSegError as error:
@@ -159,6 +186,22 @@ def _segment_each(
             yield Outcome(image, error=atomic.explain(error))
         except MemoryError:
             yield Outcome(image, error=f"{image} needs more memory than there is")
+
+
+def _is_whole(target: Path, sha256: str, unsure: bool) -> bool:
+    there = target.is_file() and (not unsure or beside(target).is_file())
+    return there and atomic.sha256(target) == sha256
+
+
+def _with_bar(values: npt.NDArray[Any], bar: int) -> npt.NDArray[Any]:
+    """Return values at the file's own size, so that they lie on the image in any viewer; a bar shows no cell."""
+    return np.pad(values, ((0, bar), (0, 0))) if bar else values  # no second one of a montage
+
+
+def _write_uncertainty(target: Path, result: Segmentation, bar: int) -> None:
+    if result.probabilities is not None:
+        with atomic.written(beside(target)) as part:
+            write_uncertainty(part, _with_bar(uncertainty(result.probabilities), bar))
 
 
 def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> None:
@@ -170,6 +213,14 @@ def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> N
             file.write(json.dumps(record) + "\n")
             file.flush()
             os.fsync(file.fileno())
+
+
+def _is_records(path: Path) -> bool:
+    """Say whether a file is ours to append to: there is none, or it begins as ours do, even if a kill cut it."""
+    if not path.is_file():
+        return not path.exists()
+    with path.open("rb") as file:
+        return HEAD.encode().startswith(file.readline(len(HEAD)).rstrip(b"\n"))
 
 
 def _read_records(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import keras
 
@@ -11,8 +12,11 @@ from ..io import atomic
 from ..io.table import csv_text
 from ..run import Run
 from .optimization import averaged
-from .schedules import Rates
+from .schedules import Rates, cycle_ends
 from .state import Progress, load_state, save_state
+
+SNAPSHOTS = "snapshots"
+"""The folder in a run for the weights at the end of each cycle of the learning rate."""
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +72,7 @@ class Checkpoints(keras.callbacks.Callback):
         self.run, self.network, self.progress, self.config = run, network, progress, config
         self.deadline = deadline
         self.state = run.path / "state" / "last.npz"
+        self.snapshots = cycle_ends(config) if config.snapshots else []
         self.started = time.monotonic() - progress.elapsed
         self._validation = ExitStack()
 
@@ -99,8 +104,11 @@ class Checkpoints(keras.callbacks.Callback):
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
         if dice > progress.best_dice:
             with averaged(self.model):
-                save_model(self.run, self.network)
+                save_model(self.run.model_file, self.network)
             progress.best_dice, progress.best_epoch = dice, epoch + 1
+        if progress.epoch in self.snapshots:
+            with averaged(self.model):
+                save_model(self.run.path / SNAPSHOTS / f"{progress.epoch:04d}.keras", self.network)
         patience = self.config.patience
         if patience and progress.epoch - progress.best_epoch >= patience:
             progress.stopped = f"validation Dice has not risen for {patience} epochs"
@@ -110,9 +118,9 @@ class Checkpoints(keras.callbacks.Callback):
         write_history(self.run, progress)
 
 
-def save_model(run: Run, model: keras.Model) -> None:
-    """Write the weights as the run's model, at once."""
-    with atomic.written(run.model_file) as part:
+def save_model(path: Path, model: keras.Model) -> None:
+    """Write the weights, at once."""
+    with atomic.written(path) as part:
         model.save(part)
 
 

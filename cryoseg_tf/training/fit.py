@@ -165,7 +165,7 @@ class Training:
     def leave_usable(self) -> None:
         """After Ctrl-C: keep the best weights so far, or those there are."""
         if not self.run.model_file.is_file():
-            save_model(self.run, self.network)
+            save_model(self.run.model_file, self.network)
         self.run.update(
             status="interrupted",
             best_epoch=self.progress.best_epoch,

@@ -13,7 +13,7 @@ import tensorflow as tf
 from ..config import TrainingConfig
 from ..errors import ConfigError
 from ..expressions import call, read_term
-from .schedules import learning_rates
+from .schedules import cycle_ends, learning_rates
 
 # Ftrl is left out: its first step sets the weights to almost 0 whatever they were, and from
 # there a deep network does not learn. Muon and ScheduleFreeAdamW need more than a constructor.
@@ -103,6 +103,8 @@ def check_optimization(config: TrainingConfig) -> None:
             or do not compute.
     """
     learning_rates(config, 1)
+    if config.snapshots:
+        cycle_ends(config)
     optimizer, weight = build_optimizer(config), keras.Variable(1.0)
     try:
         for _ in range(2):

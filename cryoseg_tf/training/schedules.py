@@ -10,12 +10,15 @@ All lengths are shares of the whole training, since the number of steps is known
 A warm-up raises the rate linearly over its first steps; Goyal et al. 2017 (arXiv:1706.02677).
 """
 
+import inspect
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 from keras.optimizers import schedules
 
 from ..config import TrainingConfig
+from ..errors import ConfigError
 from ..expressions import call, read_term
 
 Rates = Callable[[int], float]
@@ -85,6 +88,28 @@ def cosine_restarts(
     first = max(course.steps - begin, 1) / sum(growth**cycle for cycle in range(cycles))
     falling = schedules.CosineDecayRestarts(course.rate, first, t_mul=growth, m_mul=shrink)
     return _after_warm_up(course, begin, lambda at: float(falling(at - begin)))
+
+
+def cycle_ends(config: TrainingConfig) -> list[int]:
+    """Return after which epochs, from 1, a cycle of ``cosine_restarts`` ends; the last whole epoch of each.
+
+    Raises:
+        ConfigError: If ``config.schedule`` has no cycles.
+    """
+    term = read_term(config.schedule)
+    if term.name != cosine_restarts.__name__:
+        raise ConfigError(
+            f"training.snapshots are taken where cycles end, and training.schedule is {config.schedule!r}: "
+            "set it to cosine_restarts(cycles=3)"
+        )
+    options = inspect.signature(cosine_restarts).parameters
+    cycles, growth, warm_up = (
+        float(term.options.get(name, options[name].default)) for name in ("cycles", "growth", "warm_up")
+    )
+    lengths = np.array([growth**cycle for cycle in range(int(cycles))])
+    ends = warm_up + (1 - warm_up) * np.cumsum(lengths) / lengths.sum()
+    # a hair more: the end of the last is that of the training
+    return [int(epoch) for epoch in np.unique(np.floor(ends * config.epochs + 1e-6)) if epoch]
 
 
 def one_cycle(course: Course, peak: float = 0.3, start: float = 1 / 25, final: float = 1e-4) -> Rates:

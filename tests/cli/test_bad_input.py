@@ -386,7 +386,7 @@ def test_a_disk_that_is_full_at_a_later_checkpoint_keeps_the_one_before(trained,
     before = files(run)
     model = Run(run).load_model()
     with full_disk(20_000), pytest.raises(OSError, match=r"model\.keras"):
-        save_model(Run(run), model)
+        save_model(Run(run).model_file, model)
     assert files(run) == before
 
 
@@ -483,7 +483,7 @@ def diverge(run):
 
     model = Run(run).load_model()
     model.set_weights([weights * np.nan for weights in model.get_weights()])
-    save_model(Run(run), model)
+    save_model(Run(run).model_file, model)
 
 
 def newer(run):
