@@ -22,12 +22,16 @@ COMMANDS = {
     "check": "Look at annotated micrographs and say what would spoil training.",
     "plan": "Say what fit would choose for annotated micrographs, and why.",
     "fit": "Train a U-Net on annotated micrographs.",
+    "tune": "Search for better settings, by many trainings on this machine or several.",
+    "ensemble": "Make one run of several: the mean of their probabilities, or their votes.",
     "evaluate": "Score a trained model on annotated micrographs.",
+    "compare": "Compare models, masks made elsewhere and classical methods, by paired tests.",
+    "study": "Repeat the experiments of the 2021 thesis.",
     "segment": "Segment micrographs with a trained model.",
     "export": "Write a trained model as one bundle for other programs.",
     "verify": "Prove that a bundle answers on this machine as the trained model did.",
-    "prepare": "Build the TensorRT engine of a bundle for the NVIDIA GPU of this machine.",
     "bench": "Measure how long a bundle takes on this machine, from file to mask.",
+    "prepare": "Build the TensorRT engine of a bundle for the NVIDIA GPU of this machine.",
 }
 
 # TensorFlow's notes about its own build are not for users; its errors come as exceptions

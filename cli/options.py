@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from cryoseg_tf.config import Config
 
 
-def _dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` words as settings, their values as YAML."""
     import yaml
 
     settings = {}
@@ -30,7 +31,7 @@ def _dotted(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
 
 
 def _of_scoring(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    settings = _dotted(ctx, param, values)
+    settings = dotted(ctx, param, values)
     for name in settings:
         if not name.startswith("evaluation.") and name != "data.group_pattern":
             raise click.BadParameter(f"{name} cannot be set here, only evaluation.* and data.group_pattern")
@@ -66,7 +67,7 @@ settings = click.option(
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_dotted,
+    callback=dotted,
     help="Change one setting, e.g. --set model.depth=5. Repeatable; wins over --config.",
 )
 scoring = click.option(

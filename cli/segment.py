@@ -9,9 +9,9 @@ import click
 from cryoseg_tf.io import atomic
 
 from . import options
+from .sources import load_model
 
 if TYPE_CHECKING:
-    from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.batch import Outcome
 
 RUNTIMES = ("auto", "saved_model", "onnx", "tflite", "openvino", "tensorrt")
@@ -66,7 +66,7 @@ def command(
 
     files = collect(images)
     claim(files, out, overwrite, uncertainty)  # what would be refused should not wait for the model
-    segmenter, model = _load(source, runtime or "auto", precision or "float32", threads)
+    segmenter, model = load_model(source, runtime or "auto", precision or "float32", threads)
     outcomes = []
     data = options.resolve(None, options.about_images(pixel_size, data_bar)).data
     todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite, unsure=uncertainty)
@@ -110,20 +110,6 @@ def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -
         raise ExportError(
             f"{source} is a run, which runs in Keras: {' and '.join(asked)} can be asked of a bundle only"
         )
-
-
-def _load(source: Path, runtime: str, precision: str, threads: int | None) -> "tuple[Segmenter, str]":
-    """Return what segments, and what tells its masks from those of any other."""
-    from cryoseg_tf.exports.bundle import Bundle, is_bundle
-
-    if is_bundle(source):
-        from cryoseg_tf.exports.selection import choose
-
-        return choose(Bundle.open(source), runtime, precision, threads)
-    from cryoseg_tf.run import Run
-    from cryoseg_tf.segmentation import Segmenter
-
-    return Segmenter.from_run(source), Run(source).fingerprint()
 
 
 def line(outcome: "Outcome") -> str:

@@ -19,7 +19,8 @@ from ..data.preprocess import EMPTY, Status
 from ..errors import ConfigError, DataError, ImageError
 from ..io import atomic
 from ..segmentation.batch import destinations
-from ..segmentation.segmenter import Segmentation, Segmenter
+from ..segmentation.method import Method
+from ..segmentation.segmenter import Segmentation
 from .boundary import boundary_f1
 from .calibration import Calibration
 from .kinds import points_of
@@ -116,7 +117,7 @@ class Evaluation:
 
 
 def evaluate(
-    segmenter: Segmenter,
+    segmenter: Method,
     pairs: Sequence[Pair],
     config: Config,
     out: Path | str,
@@ -179,7 +180,7 @@ class _Scoring:
 
     def __init__(
         self,
-        segmenter: Segmenter,
+        segmenter: Method,
         config: Config,
         known: frozenset[str],
         kinds: Mapping[str, Sequence[Point]],
@@ -253,7 +254,7 @@ def check_out(out: Path) -> None:
         raise DataError(f"{out} exists and holds no report from here: choose another --out")
 
 
-def _check_classes(config: Config, segmenter: Segmenter) -> None:
+def _check_classes(config: Config, segmenter: Method) -> None:
     if config.data.classes != segmenter.contract.classes:
         raise ConfigError(
             f"data.classes is {', '.join(config.data.classes)}, "

@@ -64,7 +64,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
             dice.set_title(f"Validation Dice: best {best:.3f}, at epoch {best_epoch}")
         for axes in (losses, dice):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        return _svg(figure)
+        return svg(figure)
 
 
 def boxplots(scores: Mapping[str, Sequence[float]]) -> str:
@@ -91,7 +91,7 @@ def boxplots(scores: Mapping[str, Sequence[float]]) -> str:
         axes.set_xticks(range(1, len(columns) + 1), labels)
         axes.set(ylim=(-0.03, 1.03))
         axes.grid(visible=False, axis="x")
-        return _svg(figure)
+        return svg(figure)
 
 
 def reliability_diagram(curves: Mapping[str, Array]) -> str:
@@ -115,7 +115,7 @@ def reliability_diagram(curves: Mapping[str, Array]) -> str:
         share.set(title="Share of all pixels", xlabel="confidence", xlim=(lowest, 1.01), ylim=(-0.02, 1.03))
         if len(drawn) > 1:
             right.legend(loc="upper left")
-        return _svg(figure)
+        return svg(figure)
 
 
 def precision_recall(curve: Array, operating: tuple[float, float]) -> str:
@@ -137,7 +137,7 @@ def precision_recall(curve: Array, operating: tuple[float, float]) -> str:
                 textcoords="offset points", ha="right" if operating[0] > 0.5 else "left", va="top",
             )  # fmt: skip
         axes.set(xlabel="recall", ylabel="precision", xlim=(-0.02, 1.03), ylim=(-0.02, 1.03))
-        return _svg(figure)
+        return svg(figure)
 
 
 def recall_by_kind(kinds: Mapping[str, Mapping[str, Any]]) -> str:
@@ -161,7 +161,7 @@ def recall_by_kind(kinds: Mapping[str, Mapping[str, Any]]) -> str:
         axes.invert_yaxis()
         axes.set(xlabel="share found", xlim=(0, 1.18), xticks=np.linspace(0, 1, 6))
         axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return svg(figure)
 
 
 def recall_by_size(diameters: Array, found: npt.NDArray[np.bool_], unit: str) -> str:
@@ -192,10 +192,10 @@ def recall_by_size(diameters: Array, found: npt.NDArray[np.bool_], unit: str) ->
         axes.set_xticks(range(len(bins)), labels)
         axes.set(xlabel=f"equivalent diameter in {unit}, and how many were found", ylabel="share found", ylim=(0, 1.03))
         axes.grid(visible=False, axis="x")
-        return _svg(figure)
+        return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """Return the ``<svg>`` element, for use inside a page."""
     buffer = io.StringIO()
     figure.savefig(

@@ -32,12 +32,12 @@ def combined(members: Sequence[keras.Model], combine: Combination, thresholds: S
     logits = [_logits(member, f"member_{number}")(image) for number, member in enumerate(members, 1)]
     channels = logits[0].shape[-1]
     if combine == "vote":
-        part = ops.mean(ops.stack([_vote(*pair) for pair in zip(logits, thresholds, strict=True)]), axis=0)
+        part = _mean([_vote(*pair) for pair in zip(logits, thresholds, strict=True)])
         against = 1 - part
     elif channels == 1:
-        part, against = (ops.mean(ops.stack([ops.sigmoid(sign * x) for x in logits]), axis=0) for sign in (1, -1))
+        part, against = (_mean([ops.sigmoid(sign * x) for x in logits]) for sign in (1, -1))
     else:
-        part = against = ops.mean(ops.stack([ops.softmax(x) for x in logits]), axis=0)
+        part = against = _mean([ops.softmax(x) for x in logits])
     logit = _log(part) - _log(against) if channels == 1 else _log(part)
     kind = "sigmoid" if channels == 1 else "softmax"
     probability = keras.layers.Activation(kind, dtype="float32", name="probability")(logit)
@@ -72,6 +72,11 @@ def _vote(logits: Any, threshold: float) -> Any:
     if logits.shape[-1] == 1:
         return ops.cast(ops.sigmoid(logits) >= threshold, "float32")
     return ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1])
+
+
+def _mean(parts: Sequence[Any]) -> Any:
+    # not stacked: ONNX would hold the sizes of the stack
+    return sum(parts[1:], parts[0]) / len(parts)
 
 
 def _log(x: Any) -> Any:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Segment images with this bundle, without TensorFlow: Python 3.8 or later, numpy and ONNX Runtime.
 
-    python run.py image.tif --out mask.png          one image
-    python run.py images/ more.png --out masks/     several: masks/STEM.png each
-    python run.py --verify                          does this computer answer as the trained model did?
+    python cells.cryoseg/run.py image.tif --out mask.png          one image
+    python cells.cryoseg/run.py images/ more.png --out masks/     several: masks/STEM.png each
+    python cells.cryoseg/run.py --verify                          does this computer answer as the trained model did?
 
 Reads TIFF (uncompressed), PNG and .npy, of one gray channel. A mask is an 8-bit PNG of the image's
 size that holds class indices. The pixel size is taken from files of Thermo Fisher, OpenFIBSEM and
 ImageJ. A data bar that a Thermo Fisher file declares is not looked at, and is 0 in the mask.
+Only files with the SHA-256 that the manifest states are used.
 
 From a program::
 
@@ -16,7 +17,7 @@ From a program::
     model = Model("cells.cryoseg")
     mask, probability, status = model.segment(array, pixel_size=200.0)
 
-Exit codes: 0 done, 1 some images failed or --verify found a difference, 2 wrong use.
+Exit codes: 0 done, 1 some images failed or --verify found a difference, 2 wrong use or a damaged bundle.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Model:
         threads: How many compute; 0: one per core.
 
     Raises:
-        RunnerError: If the bundle is incomplete or of another version.
+        RunnerError: If the bundle is incomplete, damaged or of another version.
     """
 
     def __init__(self, folder: Any, precision: str = "float32", threads: int = 0) -> None:
@@ -132,13 +133,21 @@ class Model:
         }.get(status, "")
 
     def file(self, name: str) -> Path:
-        """Return a file of the bundle by the name that the manifest has for it."""
+        """Return a file of the bundle by the name that the manifest has for it, if it is as it was exported."""
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or re.search(r"[\\:]", name):
             raise RunnerError(f"{self.folder}: manifest.json names {name!r}, which is not inside the bundle")
-        path = self.folder / name
-        if not path.is_file():
-            raise RunnerError(f"{path} is missing: the bundle is incomplete, copy it again")
-        return path
+        hashes = self.manifest["files"]
+        for part in [name, *(other for other in hashes if other.startswith(f"{name}."))]:  # large weights lie beside
+            path = self.folder / part
+            try:
+                good = hashlib.sha256(path.read_bytes()).hexdigest() == hashes.get(part)
+            except FileNotFoundError:
+                raise RunnerError(f"{path} is missing: the bundle is incomplete, copy it again") from None
+            except OSError as error:
+                raise _unread(path, error) from None
+            if not good:
+                raise RunnerError(f"{path} is not as it was exported: copy the bundle again")
+        return self.folder / name
 
     def _load(self, what: str) -> Any:
         files = self.manifest["formats"]["onnx"]
@@ -193,14 +202,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text("utf-8"))
         version = manifest["schema_version"]
         if version != SCHEMA:
-            raise RunnerError(
-                f"{path} is of version {version}, this run.py knows {SCHEMA}: use the bundle's own run.py"
-            )
+            raise RunnerError(f"{path} is of version {version}, not {SCHEMA}: use the bundle's own run.py")
         _ = [manifest[part][name] for part, names in NEEDED.items() for name in names]
+        _ = dict(manifest["files"]), list(manifest["golden"])
         if "onnx" not in manifest["formats"]:
             raise RunnerError(f"{folder} holds no ONNX: export it again, with --to onnx")
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunnerError(f"{folder} is not a bundle: there is no {path}; name a bundle by --bundle") from None
     except OSError as error:
-        raise RunnerError(f"{path}: {error.strerror}: name a bundle, as --bundle") from None
+        raise _unread(path, error) from None
     except (ValueError, KeyError, TypeError) as error:
         raise RunnerError(f"{path} is damaged ({_line(error)}): copy the bundle again") from None
     return manifest
@@ -263,6 +273,12 @@ def _line(error: object) -> str:
     return " ".join(str(error).split())[:300]
 
 
+def _unread(path: Any, error: OSError) -> RunnerError:
+    if isinstance(error, PermissionError):
+        return RunnerError(f"{path} may not be read: give this user the right to, or close the program that holds it")
+    return RunnerError(f"{path} cannot be read: {error.strerror or error}")
+
+
 # --- reading images ------------------------------------------------------------------------------
 
 
@@ -306,6 +322,8 @@ def read_image(path: Path, pixel_size: float | None = None, data_bar: int | None
             pixels, facts = _read_tiff(content)
         elif content[:8] == b"\x89PNG\r\n\x1a\n":
             pixels = _read_png(content)
+        elif content[:6] == b"\x93NUMPY" and b"'|O'" in content[:200]:
+            raise RunnerError("holds Python objects, not numbers: save an array of numbers")
         elif content[:6] == b"\x93NUMPY":
             # as a map, lest a header that lies takes memory
             stored = _checked(np.load(str(path), mmap_mode="r", allow_pickle=False), "is")
@@ -319,13 +337,14 @@ def read_image(path: Path, pixel_size: float | None = None, data_bar: int | None
     except RunnerError as problem:
         raise RunnerError(f"{path} {problem}") from None
     except OSError as error:
-        raise RunnerError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise _unread(path, error) from None
     except MemoryError:
         raise RunnerError(f"{path} needs more memory than there is") from None
     except Exception as error:  # damaged bytes lead anywhere
         raise RunnerError(f"{path} is truncated or damaged: {_line(error)}") from None
 
 
+READ = (".tif", ".tiff", ".png", ".npy")
 SAVE = "save it as an uncompressed TIFF of one gray channel, in 8 or 16 bit or 32 bit floating point, or as gray PNG"
 LIES = "declares {}x{} pixels, but its {} bytes cannot hold them: it is truncated or damaged"
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
@@ -592,37 +611,24 @@ def png(mask: Any) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
-def npy(array: Any) -> bytes:
-    """Encode an array as .npy."""
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
-
-
 def verify(model: Model) -> Iterator[tuple[bool, str]]:
     """Say of each golden image whether the answer is the trained model's; in float16 and int8, of each class."""
     least, most = model.manifest["tolerances"]["dice"], model.manifest["tolerances"]["probability"]
-    exact = model.precision == "float32"
-    used = {name: is_ for name, is_ in model.manifest["files"].items() if name.startswith(("onnx/", "golden/"))}
-    changed = [name for name, is_ in used.items() if hashlib.sha256(model.file(name).read_bytes()).hexdigest() != is_]
-    yield from ((False, f"{name} is not as it was exported: copy the bundle again") for name in changed)
-    if changed:
-        return
-    both, sizes = (np.zeros(len(model.contract["classes"])) for _ in range(2))
+    exact, classes = model.precision == "float32", model.contract["classes"]
+    both, sizes = (np.zeros(len(classes)) for _ in range(2))
     for case in model.manifest["golden"]:
-        parts = [np.load(str(model.file(case[what])), allow_pickle=False) for what in ("image", "mask", "probability")]
-        image, mask, golden = parts
+        files = (model.file(case[what]) for what in ("image", "mask", "probability"))
+        image, mask, golden = (np.load(str(file), allow_pickle=False) for file in files)
         found, probability, status = model.segment(image, case["pixel_size"])
-        for index in range(len(both)):
-            both[index] += ((found == index) & (mask == index)).sum()
-            sizes[index] += (found == index).sum() + (mask == index).sum()
+        both += np.bincount(mask[found == mask], minlength=len(classes))
+        sizes += np.bincount(np.append(found, mask), minlength=len(classes))
         ordered = np.sort(golden, axis=-1)
         other = np.float32(model.contract["threshold"]) if golden.shape[-1] == 1 else ordered[..., -2]
         clear = abs(ordered[..., -1] - other) > most
         off, differ = float(abs(probability - golden).max()), found != mask
         good = status == case["status"] and (not exact or (off <= most and not (clear & differ).any()))
         yield good, f"{case['name']}: status {status}, probability off by {off:.1e}, {differ.sum()} pixels differ"
-    for index, name in enumerate(model.contract["classes"]):
+    for index, name in enumerate(classes):
         dice = 2 * both[index] / sizes[index] if sizes[index] else 1.0
         yield bool(exact or dice >= least), f"class {name}: Dice {dice:.4f}"
 
@@ -631,27 +637,37 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
     """Return the images that are named, or lie in folders that are."""
     files: list[Path] = []
     for path in inputs:
-        inside = sorted(p for p in path.glob("*") if p.suffix.lower() in (".tif", ".tiff", ".png", ".npy"))
-        if not inside and not path.is_file():
+        inside = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
+        found = [p for p in inside if p == path or (p.suffix.lower() in READ and not p.name.startswith("."))]
+        if not found:
             raise RunnerError(f"{path} holds no TIFF, PNG or .npy" if path.is_dir() else f"{path} does not exist")
-        files += inside or [path]
+        files += found
     return list(dict.fromkeys(files))
 
 
 def destinations(images: Sequence[Path], wanted: argparse.Namespace) -> dict[Path, Path]:
-    """Return the file for each image's mask; refuse, before any work, to lose a file."""
-    named = len(images) == 1 and wanted.out.suffix.lower() == ".png"
-    targets = {image: wanted.out if named else wanted.out / f"{image.stem}.png" for image in images}
-    kinds = (".png", ".npy") if wanted.probability else (".png",)
-    written = [target.with_suffix(kind) for target in targets.values() for kind in kinds]
-    if len({str(path).lower() for path in written}) < len(written):  # Windows does not tell A.png from a.png
-        raise RunnerError("two images have the same name, so their masks would too: segment them one by one")
+    """Return the file for each image's mask; refuse, before any work, to lose a file or spoil a folder."""
+    out, place = wanted.out, (Path.cwd() / wanted.out).resolve()
+    named = len(images) == 1 and out.suffix.lower() == ".png" and not out.is_dir()
+    if not named and not out.is_dir() and (out.exists() or out.suffix[1:].isalpha()):
+        raise RunnerError(f"--out {out} is neither NAME.png, for the mask of one image, nor a folder: masks are PNG")
+    for folder in (place, *place.parents):
+        if (folder / "manifest.json").is_file() and (folder / "golden").is_dir():
+            raise RunnerError(f"{folder} is a bundle, which masks would spoil: choose another --out")
+    if not named and place in [image.resolve().parent for image in images]:
+        raise RunnerError(f"{out} holds the images: masks would lie among them; choose another --out")
+    targets = {image: out if named else out / f"{image.stem}.png" for image in images}
     sources = {image.resolve() for image in images}
-    for path in written:
-        if path.resolve() in sources:
-            raise RunnerError(f"{path} is an image and would be replaced: choose another --out")
-        if path.exists() and not wanted.overwrite:
-            raise RunnerError(f"{path} exists: choose another --out, or --overwrite")
+    seen: dict[str, Path] = {}
+    for image, target in targets.items():
+        other = seen.setdefault(str(target).lower(), image)  # Windows does not tell A.png from a.png
+        if other != image:
+            raise RunnerError(f"{other} and {image} would both become {target}: segment them into two folders")
+        for path in (target, target.with_suffix(".npy")) if wanted.probability else (target,):
+            if path.resolve() in sources:
+                raise RunnerError(f"{path} is an image and would be replaced: choose another --out")
+            if path.exists() and not wanted.overwrite:
+                raise RunnerError(f"{path} exists: choose another --out, or --overwrite")
     return targets
 
 
@@ -665,8 +681,9 @@ def segment_file(model: Model, image: Path, target: Path, wanted: argparse.Names
     except RunnerError as problem:
         raise RunnerError(f"{image}: {problem}") from None
     if wanted.probability:
-        bar = model.background(read.data_bar, mask.shape[1])
-        write(target.with_suffix(".npy"), npy(np.concatenate([probability, bar])))
+        bar, content = model.background(read.data_bar, mask.shape[1]), io.BytesIO()
+        np.save(content, np.concatenate([probability, bar]), allow_pickle=False)
+        write(target.with_suffix(".npy"), content.getvalue())
     write(target, png(np.pad(mask, ((0, read.data_bar), (0, 0)))))
     notes = "; ".join(note for note in (model.explain(status), read.note) if note)
     return f"{image} -> {target}  {(mask > 0).mean():.1%} foreground" + (f"  ({notes})" if notes else "")
@@ -674,25 +691,19 @@ def segment_file(model: Model, image: Path, target: Path, wanted: argparse.Names
 
 def options() -> argparse.ArgumentParser:
     """Return what the command line takes."""
-
-    def positive(text: str) -> float:
-        value = float(text)
-        if not 0 < value < math.inf:
-            raise ValueError
-        return value
-
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.usage = "run.py IMAGES... --out MASK.png|FOLDER [options], or run.py --verify [options]"
     add = parser.add_argument
-    add("images", nargs="*", type=Path, help="TIFF, PNG, .npy, or folders of them")
-    add("--out", type=Path, help="the mask of one image, NAME.png; or a folder")
-    add("--pixel-size", type=positive, metavar="NM", help="of images that do not say theirs")
+    add("images", nargs="*", type=Path, help="TIFF, PNG, .npy, or folders of them (not of folders in them)")
+    add("--out", type=Path, help="NAME.png for the mask of one image, or a folder for several, STEM.png each")
+    add("--pixel-size", type=float, metavar="NM", help="of images that do not say theirs")
     add("--data-bar", type=int, metavar="ROWS", help="of data bar, where the file does not say")
     add("--threads", type=int, default=0, metavar="N", help="as many as there are cores, if not given")
-    add("--precision", choices=("float32", "float16", "int8"), default="float32")
+    add("--precision", choices=("float32", "float16", "int8"), default="float32", help="of the network")
     add("--probability", action="store_true", help="write probabilities too, as .npy beside the mask")
     add("--overwrite", action="store_true", help="replace files that are there")
     add("--bundle", type=Path, default=Path(__file__).resolve().parent, help="if not the folder of run.py")
-    add("--verify", action="store_true", help="compare with the bundle's golden images")
+    add("--verify", action="store_true", help="compare with the bundle's golden images; then segment, if they agree")
     return parser
 
 
@@ -702,10 +713,14 @@ def main() -> int:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     parser = options()
     wanted = parser.parse_args()
-    if bool(wanted.images) != bool(wanted.out) or not (wanted.images or wanted.verify):
-        parser.error("name images and --out, or --verify")
+    if wanted.images and not wanted.out:
+        parser.error("--out is missing: NAME.png for the mask of one image, or a folder for several")
+    if not wanted.images and (wanted.out or not wanted.verify):
+        parser.error("no image is named: name some, and --out for their masks, or --verify to test this computer")
     if wanted.threads < 0:
         parser.error(f"--threads {wanted.threads} is less than 0")
+    if wanted.pixel_size is not None and not 0 < wanted.pixel_size < math.inf:
+        parser.error(f"--pixel-size {wanted.pixel_size:g} is no length: it must be above 0")
     failed = 0
     try:
         targets = destinations(collect(wanted.images), wanted) if wanted.images else {}
@@ -713,11 +728,15 @@ def main() -> int:
         for good, line in verify(model) if wanted.verify else ():
             failed += not good
             print(f"{'ok   ' if good else 'WRONG'} {line}", flush=True)
-        if wanted.verify:
-            print(f"{model.precision} on this computer answers {'NOT ' if failed else ''}as the trained model did")
-    except RunnerError as problem:
-        print(f"run.py: {problem}", file=sys.stderr)
+    except BrokenPipeError:  # who reads the output has seen enough
+        raise
+    except (RunnerError, OSError) as error:
+        print(f"run.py: {_unread(error.filename, error) if isinstance(error, OSError) else error}", file=sys.stderr)
         return 2
+    if wanted.verify:
+        print(f"{model.precision} on this computer answers {'NOT ' if failed else ''}as the trained model did")
+    if failed:
+        return 1
     for image, target in targets.items():
         try:
             print(segment_file(model, image, target, wanted), flush=True)

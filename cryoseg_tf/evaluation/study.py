@@ -1,0 +1,321 @@
+"""The experiments of the 2021 thesis, repeated: each a cross-validation, compared with the one before, image by image.
+
+::
+
+    OUT/study.json      what was asked for, which a later call must ask for again
+    OUT/augmentation/   and so on: the run of each experiment, with its ``report/``
+    OUT/final/          one network with the last settings, scored on the test images
+    OUT/study.html      all of it
+
+Whatever was done before an interruption is not done again.
+"""
+
+import csv
+import json
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from ..config import IGNORE, Config
+from ..data.copies import write_copies
+from ..data.folds import folds
+from ..data.groups import Groups
+from ..data.pairs import Pair, find_pairs, read_annotated
+from ..data.splits import Split, split
+from ..errors import DataError
+from ..io import atomic
+from ..run import Run
+from ..segmentation.predictor import KerasPredictor
+from ..segmentation.segmenter import Segmenter
+from ..training.crossval import Watch, fit_folds
+from ..training.fit import fit
+from .crossval import score_folds
+from .evaluate import SUMMARY, evaluate
+from .fold_table import FOLDS, Fold, read_folds
+from .report import write_report
+from .scores import foreground_scores
+
+log = logging.getLogger(__name__)
+
+ASKED = "study.json"
+LEAKING = "leaking"
+FINAL = "final"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of the thesis.
+
+    Attributes:
+        name: Its folder.
+        table: Its table in the thesis.
+        title: What it is about.
+        preset: The settings that it starts from.
+        changes: What it changes in them.
+    """
+
+    name: str
+    table: str
+    title: str
+    preset: str
+    changes: dict[str, Any]
+
+
+EXPERIMENTS = (
+    Experiment("plain", "Tab. 5.1", "No augmentation", "thesis", {"training.augmentation.enabled": False}),
+    Experiment("augmentation", "Tab. 5.2", "Augmentation", "thesis", {}),
+    Experiment("no_skips", "Tab. 5.3", "No skip connections", "thesis", {"model.skip_connections": False}),
+    Experiment("optimised", "Tab. 5.4", "Optimised settings", "thesis-optimised", {}),
+)
+
+HONEST = EXPERIMENTS[1]
+"""The experiment that the leaking one repeats."""
+
+Watcher = Callable[[str, Config], Watch]
+"""Gives, for what is being trained and its settings, the callbacks of each fold."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a study is made on.
+
+    Attributes:
+        train: Images to divide into folds.
+        test: Images that no experiment trains on or chooses by.
+        groups: Which images to train on belong together.
+        test_groups: The group of each test image; None: unknown.
+        changes: Settings that hold for all experiments, by dotted name.
+        scale: Of the thesis' width, epochs and copies; 1: as it was.
+        count: How many folds.
+        seed: Of folds, weights and patches.
+    """
+
+    train: tuple[Pair, ...]
+    test: tuple[Pair, ...]
+    groups: Groups
+    test_groups: Sequence[str] | None
+    changes: dict[str, Any]
+    scale: float = 1.0
+    count: int = 5
+    seed: int = 0
+
+    def config(self, experiment: Experiment) -> Config:
+        """Return the settings of an experiment, scaled."""
+        config = Config.preset(experiment.preset).replace({**experiment.changes, "seed": self.seed})
+        return shrunk(config, self.scale).replace(self.changes)
+
+    def asked(self) -> dict[str, Any]:
+        """Return what tells this study from another, as plain values."""
+        names = {"train": [pair.name for pair in self.train], "test": [pair.name for pair in self.test]}
+        return {**names, "changes": self.changes, "scale": self.scale, "folds": self.count, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What an experiment reached.
+
+    Attributes:
+        experiment: Which.
+        folds: A row for each fold.
+        dice: Of each image by the network that did not learn from it, by name; NaN where it is not defined.
+    """
+
+    experiment: Experiment
+    folds: list[Fold]
+    dice: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How far validation misled, of the thesis' division ("leaking") and ours of the same images ("honest").
+
+    Attributes:
+        loss: Mean validation loss of the networks of all folds.
+        validation: Their mean Dice in validation.
+        test: Their mean Dice on the test images.
+    """
+
+    loss: dict[str, float]
+    validation: dict[str, float]
+    test: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A whole study.
+
+    Attributes:
+        material: What it was made on.
+        reached: The experiments, in the thesis' order.
+        leaking: The folds of the thesis' own division of copies.
+        leak: How far they misled.
+        final: ``summary.json`` of the last network on the test images.
+    """
+
+    material: Material
+    reached: list[Reached]
+    leaking: list[Fold]
+    leak: Leak
+    final: dict[str, Any]
+
+
+def shrunk(config: Config, scale: float) -> Config:
+    """Multiply width, epochs and copies of each image by the root of ``scale``, so that a CPU can do it."""
+    root = math.sqrt(scale)
+    return config.replace(
+        {
+            "model.base_filters": max(4, round(config.model.base_filters * root)),
+            "training.epochs": max(2, round(config.training.epochs * root)),
+            "data.patches_per_image": max(1, round(config.data.patches_per_image * root)),
+        }
+    )
+
+
+def hold_back(pairs: Sequence[Pair], config: Config, groups: Groups) -> tuple[tuple[Pair, ...], tuple[Pair, ...]]:
+    """Return images to divide into folds, and a fifth of all, in whole groups, to test on."""
+    held = split(pairs, config.data.model_copy(update={"validation": 0.2, "split": "images"}), config.seed, groups)
+    return held.train, held.validation
+
+
+def run_study(material: Material, out: Path | str, watch: Watcher = lambda what, config: lambda fold: ()) -> Study:
+    """Do what of the study is not done yet.
+
+    Args:
+        material: What to make it on.
+        out: The folder; new, or of the same study.
+        watch: For progress.
+
+    Raises:
+        DataError: If the folder holds something else, another study, or one that another process works on.
+    """
+    out = Path(out)
+    check_out(out, material)
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise DataError(f"{out} is being written by another process") from None
+    with lock:
+        atomic.write_json(out / ASKED, material.asked())
+        work = _Work(material, out, watch)
+        reached = [work.cross_validated(experiment) for experiment in EXPERIMENTS]
+        leaking = work.leaking()
+        honest = next(one.folds for one in reached if one.experiment == HONEST)
+        return Study(material, reached, leaking, work.leak(honest, leaking), work.final())
+
+
+def check_out(out: Path, material: Material) -> None:
+    """Make sure that a study may be written to ``out``.
+
+    Raises:
+        DataError: If it holds something else, or another study.
+    """
+    place = out / ASKED
+    if not out.exists() or (out.is_dir() and not {p.name for p in out.iterdir()} - {".lock"}):
+        return
+    if not place.is_file():
+        raise DataError(f"{out} exists and holds no study: choose another --out")
+    try:
+        begun = json.loads(place.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{place} cannot be read: {error}") from None
+    asked = json.loads(atomic.json_text(material.asked()))
+    other = [name for name in asked if begun.get(name) != asked[name]]
+    if other:
+        raise DataError(f"{out} holds a study of other {', '.join(other)}: ask for the same, or choose another --out")
+
+
+class _Work:
+    """Does each part of a study, or reads what was done of it before."""
+
+    def __init__(self, material: Material, out: Path, watch: Watcher) -> None:
+        self.material, self.out, self.watch = material, out, watch
+        data = Config().replace(material.changes).data
+        self.splits = folds(material.train, material.count, data, material.seed, material.groups)
+
+    def cross_validated(self, experiment: Experiment) -> Reached:
+        """Train and score a network for each fold."""
+        log.info("%s: %s", experiment.table, experiment.title)
+        place = self.out / experiment.name
+        found = self._folds(place, self.material.config(experiment), self.splits, experiment.title)
+        with (place / "report" / "scores.csv").open(newline="", encoding="utf-8") as file:
+            dice = {row["image"]: float(row["dice"] or math.nan) for row in csv.DictReader(file)}
+        return Reached(experiment, found, dice)
+
+    def leaking(self) -> list[Fold]:
+        """Divide copies of images as if each were an image of its own, as the thesis did."""
+        log.info("the thesis' own division: copies of one image both train and validate")
+        config, copies = self.material.config(HONEST), self.out / LEAKING / "copies"
+        if not copies.exists():
+            with atomic.written(copies) as part:
+                write_copies(self.material.train, config.data, part, config.data.patches_per_image, self.material.seed)
+        # as they are: they were cut, mirrored and turned when they were written
+        settings = {
+            "data.shape": (config.data.patch, config.data.patch),
+            "data.patches_per_image": 1,
+            "data.ignore": IGNORE,
+            "data.instances": False,
+            "data.data_bar": None,
+            "data.image_pixel_size": None,
+            "training.augmentation.enabled": False,
+        }
+        config = config.replace(settings)
+        splits = folds(find_pairs(copies), self.material.count, config.data, self.material.seed)
+        return self._folds(self.out / LEAKING / "run", config, splits, "copies divided at random")
+
+    def leak(self, honest: Sequence[Fold], leaking: Sequence[Fold]) -> Leak:
+        """Let the networks of both divisions segment the test images."""
+        place = self.out / "leak.json"
+        if not place.is_file():
+            shape = self.material.config(HONEST).data.shape
+            runs = {"honest": self.out / HONEST.name, "leaking": self.out / LEAKING / "run"}
+            test = {name: self._tested(Run(path), shape) for name, path in runs.items()}
+            atomic.write_json(place, test)
+        test = json.loads(place.read_text("utf-8"))
+        both = {"honest": honest, "leaking": leaking}
+        return Leak(
+            validation={name: fmean(fold.dice for fold in some) for name, some in both.items()},
+            loss={name: fmean(fold.loss for fold in some) for name, some in both.items()},
+            test=test,
+        )
+
+    def final(self) -> dict[str, Any]:
+        """Train one network with the last settings on all training images, and score it on the test images."""
+        log.info("the final model, on %d test images", len(self.material.test))
+        config, place = self.material.config(EXPERIMENTS[-1]), self.out / FINAL
+        report = place / "report"
+        if not (report / SUMMARY).is_file():
+            divided = split(self.material.train, config.data, config.seed, self.material.groups)
+            fit(config, divided, place, existing="resume", callbacks=self.watch("the final model", config)(1))
+            run = Run(place)
+            of = self.material.test_groups
+            found = evaluate(Segmenter.from_run(run), self.material.test, run.config, report, groups=of)
+            write_report(found, run, report)
+        summary: dict[str, Any] = json.loads((report / SUMMARY).read_text("utf-8"))
+        return summary
+
+    def _folds(self, place: Path, config: Config, splits: Sequence[Split], what: str) -> list[Fold]:
+        if not (place / "report" / FOLDS).is_file():
+            run = fit_folds(config, splits, place, existing="resume", watch=self.watch(what, config))
+            score_folds(run, splits)
+        return read_folds(place / "report" / FOLDS)
+
+    def _tested(self, run: Run, shape: tuple[int, int]) -> float:
+        """Return the mean Dice on the test images of the networks of all folds, each on its own."""
+        dices = []
+        for member in run.members():
+            # copies are half of an image: a whole one is to be seen at the same scale
+            contract = member.contract.model_copy(update={"shape": shape})
+            segmenter = Segmenter(KerasPredictor(member.load_model(), member.config.model), contract)
+            data = Config().replace(self.material.changes).data
+            for annotated in (read_annotated(pair, data) for pair in self.material.test):
+                found = foreground_scores(annotated.mask, segmenter.segment(annotated.micrograph).mask).dice
+                dices += [] if math.isnan(found) else [found]
+        return fmean(dices) if dices else math.nan
