@@ -92,8 +92,8 @@ def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -
     from cryoseg_tf.exports.bundle import Bundle, is_bundle
     from cryoseg_tf.run import Run
 
-    if is_bundle(out):
-        raise DataError(f"{out} is a bundle: choose another --out for masks")
+    if inside := next(filter(is_bundle, (out.resolve(), *out.resolve().parents)), None):
+        raise DataError(f"{inside} is a bundle: choose another --out for masks")
     atomic.check_writable(out)
     if is_bundle(source):
         bundle = Bundle.open(source)

@@ -18,7 +18,8 @@ METHODS = ("bayesian", "random", "grid", "hyperband")
 
 
 def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"[^\s/]+:\d{1,5}", value):
+    port = re.fullmatch(r"[^\s/]+:(\d{1,5})", value or "host:1")
+    if not port or not 0 < int(port[1]) < 2**16:
         raise click.BadParameter(f"{value!r} is not HOST:PORT, as node7:5000")
     return value
 

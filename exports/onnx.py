@@ -28,7 +28,7 @@ from .graph import (
     segment_function,
     statistics_function,
 )
-from .onnx_graph import canonical, ends, fold_normalisation, free_sizes, name_sizes
+from .onnx_graph import CONVOLUTIONS, canonical, fold_normalisation, free_sizes, head, name_sizes, tail
 
 OPSET = 18
 """The highest that tf2onnx writes; with IR 8, ONNX Runtime 1.19 loads it, the last for Python 3.8."""
@@ -79,7 +79,8 @@ def write_float16(source: Path, path: Path) -> None:
     from onnxconverter_common import float16
 
     proto = onnx.load(source)
-    save(float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=_squashing(proto.graph)), path)
+    last = [node.name for node in tail(proto.graph) if node.op_type not in CONVOLUTIONS]
+    save(float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=last), path)
 
 
 def write_int8(source: Path, path: Path, tiles: Sequence[Array], symmetric: bool = False) -> None:
@@ -114,7 +115,7 @@ def write_int8(source: Path, path: Path, tiles: Sequence[Array], symmetric: bool
         activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=QUANTISED,
-        nodes_to_exclude=[*ends(graph), *_squashing(graph), *slow],
+        nodes_to_exclude=[*(node.name for node in [*head(graph), *tail(graph)]), *slow],
         extra_options={"ActivationSymmetric": symmetric, "QuantizeBias": not symmetric},
     )
     proto = onnx.load(path)
@@ -149,10 +150,6 @@ def save(proto: onnx.ModelProto, path: Path, largest: int = LARGEST) -> None:
 
 def _where(_context: Any, node: Any, _name: str, _arguments: Any) -> None:
     node.type = "Where"
-
-
-def _squashing(graph: onnx.GraphProto) -> list[str]:
-    return [node.name for node in graph.node if node.op_type in ("Sigmoid", "Softmax")]
 
 
 def _reader(tiles: Sequence[Array]) -> Any:

@@ -48,17 +48,16 @@ def free_sizes(graph: onnx.GraphProto, channels: int) -> None:
         ExportError: If something depends on it that cannot be turned.
     """
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    ends = {graph.input[0].name: [0, 3, 1, 2], graph.output[0].name: [0, 2, 3, 1]}
+    shapes = _shapes(graph)
     for node in graph.node:
         if node.op_type != "Reshape":
             continue
+        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
         # with one channel, moving the axis of channels is a mere Reshape, to sizes that were traced
-        order = ends.get(node.input[0]) or ends.get(node.output[0])
-        if order:
+        if order := _order(shapes[node.input[0]], tuple(shape.tolist())):
             _turn(node, order)
         else:
             # (1, C, 1, 1): only the number of images may change
-            shape = numpy_helper.to_array(constants[node.input[1]]).copy()
             if len(shape) != 4 or shape[0] != 1 or np.sum(shape > 1) > 1:
                 raise ExportError(f"the network's ONNX reshapes to {shape.tolist()}: its sizes cannot be freed")
             shape[0] = -1
@@ -86,22 +85,19 @@ def name_sizes(proto: onnx.ModelProto) -> onnx.ModelProto:
     return proto
 
 
-def ends(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the first and the last convolutions, and of all nodes before and after them."""
-    makers = {name: [node] for node in graph.node for name in node.output}
+def head(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the first convolutions, and all nodes before them."""
     users: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             users.setdefault(name, []).append(node)
-    found: dict[str, None] = {}
-    for values, neighbours, onwards in ((graph.input, users, "output"), (graph.output, makers, "input")):
-        names = [value.name for value in values]
-        while names:
-            for node in neighbours.get(names.pop(), []):
-                found[node.name] = None
-                if node.op_type not in CONVOLUTIONS:
-                    names += getattr(node, onwards)
-    return list(found)
+    return _to_convolutions(graph.input, users, "output")
+
+
+def tail(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Return the last convolutions, and all nodes after them."""
+    makers = {name: [node] for node in graph.node for name in node.output}
+    return _to_convolutions(graph.output, makers, "input")
 
 
 def canonical(graph: onnx.GraphProto) -> None:
@@ -138,6 +134,17 @@ def canonical(graph: onnx.GraphProto) -> None:
     graph.name, graph.doc_string = "cryoseg", ""
 
 
+def _to_convolutions(values: Any, neighbours: dict[str, list[onnx.NodeProto]], onwards: str) -> list[onnx.NodeProto]:
+    found: dict[str, onnx.NodeProto] = {}
+    names = [value.name for value in values]
+    while names:
+        for node in neighbours.get(names.pop(), []):
+            found[node.name] = node
+            if node.op_type not in CONVOLUTIONS:
+                names += getattr(node, onwards)
+    return list(found.values())
+
+
 def _folded(convolution: onnx.NodeProto, norm: onnx.NodeProto, values: dict[str, Any]) -> tuple[Any, Any]:
     gamma, beta, mean, variance = (values[name] for name in norm.input[1:])
     factor = gamma / np.sqrt(variance + _attribute(norm, "epsilon", 1e-5))
@@ -154,6 +161,24 @@ def _float64(tensor: TensorProto) -> Any:
 
 def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
     return next((float(attribute.f) for attribute in node.attribute if attribute.name == name), default)
+
+
+def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """Return the sizes that each value was traced with."""
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    known = onnx.shape_inference.infer_shapes(model).graph
+    return {
+        value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
+        for value in [*known.value_info, *known.input, *known.output]
+    }
+
+
+def _order(before: tuple[int, ...], after: tuple[int, ...]) -> list[int] | None:
+    """Return how a Reshape of an image moves its axes; None where it does something else."""
+    if len(before) != 4 or before[0] != 1 or before.count(1) != 2:
+        return None
+    orders = ([0, 1, 2, 3], [0, 3, 1, 2], [0, 2, 3, 1])
+    return next((order for order in orders if tuple(before[axis] for axis in order) == after), None)
 
 
 def _turn(node: onnx.NodeProto, order: list[int]) -> None:

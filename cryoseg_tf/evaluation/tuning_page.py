@@ -21,7 +21,7 @@ LITTLE = 0.1
 MEANINGS = {
     "bayesian": "each trial where a Gaussian process of those before expects the most improvement",
     "random": "values drawn at random",
-    "grid": "all combinations, or an even draw of them",
+    "grid": "all combinations, in an order drawn at random",
     "hyperband": "many short trials, and the best of them again with more epochs",
 }
 

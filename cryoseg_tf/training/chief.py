@@ -26,6 +26,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from ..errors import RunError
+from ..io.native import no_native_stderr
 from . import worker
 from .search import Search
 from .strategy import available_cores
@@ -152,7 +153,8 @@ def _listening(chief: Chief, address: str) -> Iterator[str]:
     server = grpc.server(ThreadPoolExecutor(8), options=(("grpc.so_reuseport", 0),))
     protos.get_service_grpc().add_OracleServicer_to_server(chief, server)
     try:
-        port = server.add_insecure_port(address)
+        with no_native_stderr():
+            port = server.add_insecure_port(address)
     except RuntimeError:
         raise RunError(f"{address} cannot be listened at: is it this machine's, and the port free?") from None
     server.start()

@@ -105,6 +105,7 @@ def test_the_test_images_are_not_opened(cli, tmp_path, make_pairs, space):
     [
         (["--worker"], "--worker needs --chief HOST:PORT"),
         (["--chief", "node7"], "is not HOST:PORT"),
+        (["--chief", "node7:70000"], "is not HOST:PORT"),
         (["--vary", "depth"], "depth is not optional"),
         (["--minutes", "0"], "not a number above 0"),
         (["--method", "annealing"], "is not one of"),

@@ -117,13 +117,16 @@ def test_no_combination_twice_and_none_left_out(method):
         assert len(seen) == 6
 
 
-def test_a_grid_that_is_too_large_is_sampled_evenly():
+def test_a_grid_that_is_too_large_is_sampled_evenly_and_goes_on_with_more_trials():
     parameters = (Parameter("x", "choice", tuple(range(10))), Parameter("y", "choice", tuple(range(10))))
     found = search(build_oracle("grid", parameters, 30, 0), parameters, lambda values: 0.5)
     points = {tuple(values.values()) for values, _ in found}
     assert len(points) == 30
     for axis in (0, 1):  # KerasTuner's grid would vary the last one alone
         assert len({point[axis] for point in points}) >= 8
+    more = search(build_oracle("grid", parameters, 100, 0), parameters, lambda values: 0.5)
+    assert more[:30] == found
+    assert len({tuple(values.values()) for values, _ in more}) == 100
 
 
 def test_hyperband_trains_the_best_for_longer():
