@@ -79,8 +79,14 @@ def write_float16(source: Path, path: Path) -> None:
     from onnxconverter_common import float16
 
     proto = onnx.load(source)
-    last = [node.name for node in tail(proto.graph) if node.op_type not in CONVOLUTIONS]
-    save(float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=last), path)
+    kept = [node.name for node in tail(proto.graph) if node.op_type not in CONVOLUTIONS]
+    converted = float16.convert_float_to_float16(proto, keep_io_types=True, node_block_list=kept)
+    # the converter casts to float16 what is float32 already and should stay so
+    (output,) = converted.graph.output
+    (last,) = (node for node in converted.graph.node if output.name in node.output)
+    if last.op_type == "Cast":
+        last.attribute[0].i = output.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    save(converted, path)
 
 
 def write_int8(source: Path, path: Path, tiles: Sequence[Array], symmetric: bool = False) -> None:
