@@ -82,7 +82,8 @@ def command(
         empty = sum(o.status in EMPTY for o in outcomes)
         notes = {"done before": skipped, "empty, see above": empty, "failed": failed}
         done = reporter.count(len(outcomes) - failed, "mask is", "masks are")
-        click.echo(f"{done} in {out}" + "".join(f"; {n} {t}" for t, n in notes.items() if n))
+        done += f" in {out}" + ", with the uncertainty of each pixel beside each" * uncertainty
+        click.echo(done + "".join(f"; {n} {t}" for t, n in notes.items() if n))
     if failed:
         raise click.exceptions.Exit(1)
 

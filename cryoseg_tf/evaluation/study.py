@@ -74,6 +74,9 @@ EXPERIMENTS = (
     Experiment("optimised", "Tab. 5.4", "Optimised settings", "thesis-optimised", {}),
 )
 
+PARTS = len(EXPERIMENTS) + 2
+"""The experiments, the leaking division and the final model."""
+
 HONEST = EXPERIMENTS[1]
 """The experiment that the leaking one repeats."""
 
@@ -242,7 +245,8 @@ class _Work:
 
     def cross_validated(self, experiment: Experiment) -> Reached:
         """Train and score a network for each fold."""
-        log.info("%s: %s", experiment.table, experiment.title)
+        number = EXPERIMENTS.index(experiment) + 1
+        log.info("part %d of %d, %s: %s", number, PARTS, experiment.table, experiment.title)
         place = self.out / experiment.name
         found = self._folds(place, self.material.config(experiment), self.splits, experiment.title)
         with (place / "report" / "scores.csv").open(newline="", encoding="utf-8") as file:
@@ -251,7 +255,7 @@ class _Work:
 
     def leaking(self) -> list[Fold]:
         """Divide copies of images as if each were an image of its own, as the thesis did."""
-        log.info("the thesis' own division: copies of one image both train and validate")
+        log.info("part %d of %d: the thesis' own division, of copies", PARTS - 1, PARTS)
         config, copies = self.material.config(HONEST), self.out / LEAKING / "copies"
         if not copies.exists():
             with atomic.written(copies) as part:
@@ -288,7 +292,7 @@ class _Work:
 
     def final(self) -> dict[str, Any]:
         """Train one network with the last settings on all training images, and score it on the test images."""
-        log.info("the final model, on %d test images", len(self.material.test))
+        log.info("part %d of %d: the final model, on %d test images", PARTS, PARTS, len(self.material.test))
         config, place = self.material.config(EXPERIMENTS[-1]), self.out / FINAL
         report = place / "report"
         if not (report / SUMMARY).is_file():

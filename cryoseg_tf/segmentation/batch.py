@@ -113,8 +113,8 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
         OSError: If ``out`` cannot be made or written to.
     """
     targets = destinations(images, out)
-    if Run(out).exists:
-        raise DataError(f"{out} is a run, which fit may empty: choose another --out for masks")
+    if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if Run(folder).exists), None):
+        raise DataError(f"{inside} is a run, which fit may empty: choose another --out for masks")
     atomic.check_writable(out)
     if not _is_records(out / RECORDS):
         raise DataError(f"{out / RECORDS} exists and is not a record of masks: choose another --out")

@@ -42,7 +42,11 @@ def make_ensemble(
         OSError: If the folder cannot be written.
     """
     folder = Run(out)
+    if folder.exists:
+        raise RunError(f"{folder.path} is a run already: choose another --out")
     folder.claim("refuse")
+    if not snapshots:
+        _check_different(runs)
     with atomic.written(folder.path) as part:
         part.mkdir()
         names: list[str] = []
@@ -53,6 +57,14 @@ def make_ensemble(
         requested = runs[0].info.requested
         join(Run(part), RunInfo(requested=requested, members=tuple(names), combine=combine, augmented=augmented))
     return folder
+
+
+def _check_different(runs: Sequence[Run]) -> None:
+    known: dict[str, Run] = {}
+    for run in runs:
+        other = known.setdefault(run.fingerprint(), run)
+        if other is not run:
+            raise RunError(f"{other.path} and {run.path} hold the same network: two of it know no more than one")
 
 
 def join(folder: Run, info: RunInfo) -> None:

@@ -39,7 +39,7 @@ def test_a_bundle_of_an_ensemble_answers_as_the_ensemble_in_every_format(trained
 
 
 def test_a_vote_is_not_exported(trained, tmp_path):
-    run = make_ensemble([Run(trained), Run(trained)], tmp_path / "run", combine="vote")
+    run = make_ensemble([Run(trained)], tmp_path / "run", combine="vote", augmented=True)
     with pytest.raises(ExportError, match="a vote turns with the last bit"):
         export(run, ["onnx"], tmp_path / "b.cryoseg")
     assert not (tmp_path / "b.cryoseg").exists()

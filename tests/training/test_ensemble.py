@@ -82,6 +82,8 @@ def test_what_is_no_member_is_refused(trained, other, tmp_path):
         make_ensemble([made, other], tmp_path / "more")
     with pytest.raises(RunError, match="holds no snapshots"):
         make_ensemble([Run(trained)], tmp_path / "more", snapshots=True)
+    with pytest.raises(RunError, match="hold the same network"):
+        make_ensemble([other, Run(trained), Run(other.path)], tmp_path / "more")
     other.model_file.unlink()
     with pytest.raises(RunError, match=r"has no model\.keras"):
         make_ensemble([other], tmp_path / "more", augmented=True)
