@@ -174,6 +174,7 @@ def test_what_is_there_is_kept(trained, tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["mine", "thesis.docx"]
 
 
+@pytest.mark.slow
 def test_a_failed_export_leaves_nothing(trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     (run / "environment.json").write_text("{}")

@@ -85,6 +85,7 @@ def test_each_image_of_a_batch_has_its_own_status(answer):
     np.testing.assert_array_equal(result["segment|0|x|mask"][0], result["segment|0|alone|mask"][0])
 
 
+@pytest.mark.slow
 def test_pixel_size_is_honoured(tmp_path, tiny, monkeypatch):
     from cryoseg_tf import Config, PhantomOptions, find_pairs, fit, split, write_phantom
     from cryoseg_tf.exports.verify import verify

@@ -99,6 +99,7 @@ def test_ctrl_c_leaves_a_usable_run(tmp_path, data):
     assert Run(run).load_model().count_params() > 0
 
 
+@pytest.mark.slow
 def test_minutes_are_kept(tmp_path, data):
     taken = []
     while len(taken) < 2 and (not taken or taken[-1] > 33):  # a shared machine may stall once
@@ -208,7 +209,7 @@ def test_masks_without_foreground_are_refused(tmp_path, data, tiny):
         fit(config, split(find_pairs(data), config.data), tmp_path / "run")
 
 
-@pytest.mark.parametrize("scale", ["shape", "pixel_size"])
+@pytest.mark.parametrize("scale", ["shape", pytest.param("pixel_size", marks=pytest.mark.slow)])
 def test_other_scales_train(tmp_path, scale, tiny):
     from cryoseg_tf import PhantomOptions, Segmenter, read_micrograph, write_phantom
 
