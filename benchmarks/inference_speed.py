@@ -94,7 +94,7 @@ def torch_times(task: dict[str, object]) -> list[float]:
         started = time.perf_counter()
         pixels = tifffile.imread(task["image"]).astype(np.float32)
         low, high = np.percentile(pixels, (1, 99.8))
-        x = torch.from_numpy((pixels - low) / (high - low))[None, None]
+        x = torch.from_numpy((pixels - low) / (high - low))[None, None].float()
         with torch.inference_mode():
             if task["factor"] != 1:
                 x = torch.nn.functional.interpolate(x, scale_factor=task["factor"], mode="bilinear", antialias=True)
