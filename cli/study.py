@@ -62,6 +62,7 @@ def thesis(
     facts = options.about_images(pixel_size, data_bar, instances)
     changes = {name: value for name, value in {**facts, **settings}.items() if value is not None}
     reporter.start(threads)
+    from cryoseg_tf.evaluation.statistics import known_mean
     from cryoseg_tf.evaluation.study import check_out, run_study
     from cryoseg_tf.evaluation.study_page import pairs_of, write_study
 
@@ -72,7 +73,7 @@ def thesis(
     study = run_study(material, out, _watch)
     page = write_study(study, out)
     for one in study.reached:
-        click.echo(f"{one.experiment.table} {one.experiment.title:25} Dice {_mean(list(one.dice.values())):.3f}")
+        click.echo(f"{one.experiment.table} {one.experiment.title:25} Dice {known_mean(list(one.dice.values())):.3f}")
     for pair in pairs_of(study):
         click.echo(f"{pair.first} less {pair.second}: {pair.difference[0]:+.3f}, p (Holm) {pair.holm:.2g}")
     for name, dice in study.leak.validation.items():
@@ -114,9 +115,3 @@ def _watch(what: str, config: "Config") -> "Callable[[int], Sequence[keras.callb
         return [reporter.fit_progress(config.training.batch_size)]
 
     return callbacks
-
-
-def _mean(values: Sequence[float]) -> float:
-    from statistics import fmean
-
-    return fmean(value for value in values if value == value)  # noqa: PLR0124 - without NaN

@@ -24,13 +24,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import Field, ValidationError
 
 from .config import Branch, Config, Contract
 from .errors import CryoSegError, RunError
 from .expressions import first_flaw
 from .io import atomic
+from .io.lock import locked
 
 if TYPE_CHECKING:
     import keras
@@ -244,7 +244,7 @@ class Run:
         begun_before, abandoned = existing == "resume" and self.exists, False
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with self._locked(), self._logged():
+            with locked(self.path, RunError(f"{self.path} is being written by another process")), self._logged():
                 try:
                     yield self._begin(requested, minutes, existing)
                 except Exception as error:
@@ -257,18 +257,6 @@ class Run:
         finally:
             if abandoned:
                 atomic.remove(self.path)
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(f"{self.path} is being written by another process") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     @contextmanager
     def _logged(self) -> Iterator[None]:

@@ -4,7 +4,6 @@ What it has to say goes to standard output, a line each, marked by its kind.
 """
 
 import logging
-import os
 import sys
 import threading
 from functools import cached_property
@@ -14,6 +13,7 @@ from typing import Any
 
 from cryoseg_tf.errors import CryoSegError
 from cryoseg_tf.io import atomic
+from cryoseg_tf.io.process import leave_with_parent
 from cryoseg_tf.run import Run
 from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
 from cryoseg_tf.segmentation.segmenter import Segmenter
@@ -175,12 +175,6 @@ def say(kind: str, text: str) -> None:
     """Say something to the process that waits."""
     sys.stdout.write(f"cryoseg-{kind} {' '.join(text.split())}\n")
     sys.stdout.flush()
-
-
-def leave_with_parent() -> None:
-    """End this process when the one that waits for it is gone: it would write where the next one does."""
-    sys.stdin.read()
-    os._exit(1)
 
 
 def main() -> int:

@@ -59,7 +59,7 @@ def write_network(model: keras.Model, path: Path, tiled: bool, trace: int) -> No
         save(name_sizes(convert(network_function(model), TILE)), path)
         return
     proto = convert(network_function(model), tf.TensorSpec((1, trace, trace, 1), tf.float32, name=TILE.name))
-    free_sizes(proto.graph, model.output_shape[-1])
+    free_sizes(proto, model.output_shape[-1])
     save(proto, path)
 
 

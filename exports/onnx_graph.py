@@ -41,14 +41,14 @@ def fold_normalisation(graph: onnx.GraphProto) -> None:
         graph.node.remove(norm)
 
 
-def free_sizes(graph: onnx.GraphProto, channels: int) -> None:
+def free_sizes(proto: onnx.ModelProto, channels: int) -> None:
     """Make a network that was traced at one size take any: turn what depends on it into what does not.
 
     Raises:
         ExportError: If something depends on it that cannot be turned.
     """
+    graph, shapes = proto.graph, _shapes(proto)
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    shapes = _shapes(graph)
     for node in graph.node:
         if node.op_type != "Reshape":
             continue
@@ -163,10 +163,9 @@ def _attribute(node: onnx.NodeProto, name: str, default: float) -> float:
     return next((float(attribute.f) for attribute in node.attribute if attribute.name == name), default)
 
 
-def _shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+def _shapes(proto: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Return the sizes that each value was traced with."""
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    known = onnx.shape_inference.infer_shapes(model).graph
+    known = onnx.shape_inference.infer_shapes(proto).graph
     return {
         value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
         for value in [*known.value_info, *known.input, *known.output]

@@ -19,7 +19,7 @@ from .compare import COMPARISON, STARTED, check_out
 from .comparison import Comparison, metric_names
 from .figures import AMBER, BLUE, INK, STYLE, svg
 from .paired import Paired
-from .report import FEW, NAMES, STATUS
+from .report import FEW, NAMES, STATUS, interval, score
 from .views import OVERLAYS, embed_overlay
 
 SHOWN = 4
@@ -61,7 +61,7 @@ def comparison_csv(comparison: Comparison) -> str:
 def render(comparison: Comparison, summary: Mapping[str, Any], out: Path) -> str:
     """Return the page as HTML; pictures are read from the entries' folders in ``out``."""
     environment = templates("cryoseg_tf.evaluation")
-    environment.filters |= {"score": _score, "interval": _interval, "signed": _signed, "p": _probability}
+    environment.filters |= {"score": score, "interval": interval, "signed": _signed, "p": _probability}
     shown = most_different(comparison)
     first = comparison.pairs[0]
     return environment.get_template("compare.html").render(
@@ -138,17 +138,8 @@ def _pictures(comparison: Comparison, out: Path, images: int) -> Any:
     return picture
 
 
-def _score(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
 def _signed(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:+.3f}"
-
-
-def _interval(bounds: Sequence[float | None]) -> str:
-    low, high = bounds
-    return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def _probability(value: float | None) -> str:

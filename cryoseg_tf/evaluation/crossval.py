@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import fmean
 
 from ..config import Contract
 from ..data.splits import Split
@@ -14,6 +13,7 @@ from ..segmentation.segmenter import Segmentation, Segmenter
 from .evaluate import Evaluation, Row, evaluate
 from .fold_table import FOLDS, Fold, folds_csv
 from .report import write_report
+from .statistics import known_mean
 
 METRICS = ("recall", "precision", "dice")
 
@@ -82,10 +82,5 @@ def score_folds(
 def _fold(number: int, run: Run, rows: Sequence[Row]) -> Fold:
     best = run.info.best_epoch or 0
     history = run.history()
-    scores = {name: _mean([row.metrics()[name] for row in rows]) for name in METRICS}
+    scores = {name: known_mean([row.metrics()[name] for row in rows]) for name in METRICS}
     return Fold(number, len(rows), history[best - 1]["val_loss"] if best else math.nan, best, **scores)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return fmean(known) if known else math.nan

@@ -86,7 +86,7 @@ def write_report(evaluation: Evaluation, run: Run, out: Path | str, folds: Seque
 def render(evaluation: Evaluation, summary: dict[str, Any], run: Run, folds: Sequence[Fold] = ()) -> str:
     """Return the report as HTML."""
     environment = templates("cryoseg_tf.evaluation")
-    environment.filters |= {"score": _score, "interval": _interval}
+    environment.filters |= {"score": score, "interval": interval}
     rows, info = evaluation.rows, run.info
     scores, shown = foreground(rows), galleries(rows)
     return environment.get_template(REPORT).render(
@@ -193,13 +193,15 @@ def _viewer(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _caption(row: Row) -> str:
-    return " · ".join(f"{NAMES[metric]} {_score(value)}" for metric, value in row.foreground.values().items())
+    return " · ".join(f"{NAMES[metric]} {score(value)}" for metric, value in row.foreground.values().items())
 
 
-def _score(value: float | None) -> str:
+def score(value: float | None) -> str:
+    """Write a score, or a dash where there is none."""
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _interval(bounds: Sequence[float | None]) -> str:
+def interval(bounds: Sequence[float | None]) -> str:
+    """Write an interval, or a dash where there is none."""
     low, high = bounds
     return "–" if low is None or high is None else f"{low:.3f} to {high:.3f}"

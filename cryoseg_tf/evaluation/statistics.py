@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ def mean_interval(
     table = table.reshape(len(table), -1) if len(table) else np.empty((0, 1))
     parts, wholes = np.nan_to_num(table), (~np.isnan(table)).astype(np.float64)
     return _interval(parts, wholes, groups, (resamples, seed, confidence))
+
+
+def known_mean(values: Sequence[float]) -> float:
+    """Return the mean of the values that are numbers; NaN where none is."""
+    known = [value for value in values if not math.isnan(value)]
+    return fmean(known) if known else math.nan
 
 
 def share_interval(

@@ -20,8 +20,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from ..config import IGNORE, Config
 from ..data.copies import write_copies
 from ..data.folds import folds
@@ -30,6 +28,7 @@ from ..data.pairs import Pair, find_pairs, read_annotated
 from ..data.splits import Split, split
 from ..errors import DataError
 from ..io import atomic
+from ..io.lock import locked
 from ..run import Run
 from ..segmentation.predictor import KerasPredictor
 from ..segmentation.segmenter import Segmenter
@@ -40,6 +39,7 @@ from .evaluate import SUMMARY, evaluate
 from .fold_table import FOLDS, Fold, read_folds
 from .report import write_report
 from .scores import foreground_scores
+from .statistics import known_mean
 
 log = logging.getLogger(__name__)
 
@@ -200,12 +200,7 @@ def run_study(material: Material, out: Path | str, watch: Watcher = lambda what,
     out = Path(out)
     check_out(out, material)
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataError(f"{out} is being written by another process") from None
-    with lock:
+    with locked(out, DataError(f"{out} is being written by another process")):
         atomic.write_json(out / ASKED, material.asked())
         work = _Work(material, out, watch)
         reached = [work.cross_validated(experiment) for experiment in EXPERIMENTS]
@@ -313,13 +308,12 @@ class _Work:
 
     def _tested(self, run: Run, shape: tuple[int, int]) -> float:
         """Return the mean Dice on the test images of the networks of all folds, each on its own."""
-        dices = []
+        dices, data = [], Config().replace(self.material.changes).data
         for member in run.members():
             # copies are half of an image: a whole one is to be seen at the same scale
             contract = member.contract.model_copy(update={"shape": shape})
             segmenter = Segmenter(KerasPredictor(member.load_model(), member.config.model), contract)
-            data = Config().replace(self.material.changes).data
             for annotated in (read_annotated(pair, data) for pair in self.material.test):
                 found = foreground_scores(annotated.mask, segmenter.segment(annotated.micrograph).mask).dice
-                dices += [] if math.isnan(found) else [found]
-        return fmean(dices) if dices else math.nan
+                dices.append(found)
+        return known_mean(dices)

@@ -16,7 +16,7 @@ from .comparison_page import differences
 from .figures import boxplots
 from .fold_table import spread
 from .paired import Drawing, Paired, compare_pairs
-from .report import NAMES
+from .report import NAMES, score
 from .statistics import mean_interval
 from .study import FINAL, HONEST, LEAKING, Study
 
@@ -53,7 +53,7 @@ def pairs_of(study: Study) -> list[Paired]:
 def render(study: Study) -> str:
     """Return the page as HTML."""
     environment = templates("cryoseg_tf.evaluation")
-    environment.filters |= {"score": _score}
+    environment.filters |= {"score": score}
     pairs = pairs_of(study)
     names = list(study.reached[0].dice)
     groups = _groups(study, names)
@@ -88,7 +88,3 @@ def _groups(study: Study, names: Sequence[str]) -> list[str] | None:
 
 def _drawing(study: Study) -> Drawing:
     return Drawing(Config().replace(study.material.changes).evaluation.resamples, study.material.seed)
-
-
-def _score(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -31,6 +31,7 @@ from ..data.splits import Split
 from ..errors import CryoSegError, RunError
 from ..expressions import first_flaw
 from ..io import atomic
+from ..io.process import leave_with_parent
 from ..run import Run, RunInfo
 from .fit import fit
 from .strategy import use_threads
@@ -165,12 +166,6 @@ def deployed(info: RunInfo) -> float | None:
     if info.calibration is not None:
         return info.calibration.get("dice")
     return info.validation_dice
-
-
-def leave_with_parent() -> None:
-    """End this process when the one that waits for it is gone: the next one goes on where it writes."""
-    sys.stdin.read()
-    os._exit(1)
 
 
 def main() -> int:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
-from filelock import FileLock, Timeout
 
 from ..errors import ConfigError, RunError
 from ..io import atomic
+from ..io.lock import locked
 from .chief import serve
 from .search import Search
 from .task import EPOCHS, SETUP, Setup, Task
@@ -108,16 +108,9 @@ def _opened(out: Path, task: Task, overwrite: bool) -> Iterator[Search]:
     task.space.check(task.config)
     claim(out)
     out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{out} is being searched by another process") from None
-    try:
+    with locked(out, RunError(f"{out} is being searched by another process")):
         _begin(out, Setup.of(task), overwrite)
         yield Search(out, task)
-    finally:
-        lock.release()
 
 
 def _begin(out: Path, setup: Setup, overwrite: bool) -> None:

@@ -19,7 +19,8 @@ import grpc
 from keras_tuner.src import protos
 
 from ..errors import CryoSegError, RunError
-from .trial import launch, leave_with_parent
+from ..io.process import leave_with_parent
+from .trial import launch
 
 HEARTBEAT, ANSWER = 2.0, 15.0
 """Seconds between signs of life, and for an answer to one: without it the trial is stopped."""
