@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import keras
 
     from cryoseg_tf.config import Config
-    from cryoseg_tf.evaluation.study import Material
+    from cryoseg_tf.evaluation.experiments import Material
 
 
 @click.group("study")
@@ -87,7 +87,7 @@ def gathered(data: Path, changes: dict[str, Any], scale: float, folds: int, seed
     """Return what the study is made on."""
     from cryoseg_tf.config import Config
     from cryoseg_tf.data import find_groups, find_pairs, with_labels
-    from cryoseg_tf.evaluation.study import Material, hold_back
+    from cryoseg_tf.evaluation.experiments import Material, hold_back
 
     from . import reporter
     from .evaluate import grouped

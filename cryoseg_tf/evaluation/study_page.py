@@ -13,12 +13,13 @@ from ..io.page import templates
 from ..io.table import csv_text
 from .claims import claim
 from .comparison_page import differences
+from .experiments import HONEST
 from .figures import boxplots
 from .fold_table import spread
 from .paired import Drawing, Paired, compare_pairs
 from .report import NAMES, score
 from .statistics import mean_interval
-from .study import FINAL, HONEST, LEAKING, Study
+from .study import FINAL, LEAKING, Study
 
 PAGE = "study.html"
 

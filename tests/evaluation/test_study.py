@@ -8,7 +8,8 @@ import pytest
 from cryoseg_tf import Run, find_groups, find_pairs
 from cryoseg_tf.config import Config
 from cryoseg_tf.errors import DataError
-from cryoseg_tf.evaluation.study import EXPERIMENTS, Material, check_out, hold_back, run_study, shrunk
+from cryoseg_tf.evaluation.experiments import EXPERIMENTS, Material, hold_back, shrunk
+from cryoseg_tf.evaluation.study import check_out, run_study
 from cryoseg_tf.evaluation.study_page import write_study
 
 SMALL = {"model.base_filters": 2, "training.epochs": 2, "data.shape": (64, 64), "data.patch": 32, "model.depth": 2}
