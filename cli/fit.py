@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 @options.output(help="The run folder to write.")
 @options.recipe
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set training.epochs=N.")
+@click.option(
+    "--precision",
+    type=click.Choice(("auto", "float32", "bfloat16", "float16")),
+    help="Short for --set training.precision=P. [default: auto, the fastest that this machine has instructions for]",
+)
 @click.option("--minutes", type=options.POSITIVE, metavar="M", help="Train for this long instead.")
 @click.option(
     "--folds",
@@ -37,6 +42,7 @@ def command(
     out: Path,
     recipe: options.Recipe,
     epochs: int | None,
+    precision: str | None,
     minutes: float | None,
     folds: int | None,
     preview: bool,
@@ -53,7 +59,7 @@ def command(
         raise click.UsageError("--folds and --preview exclude each other: preview without --folds")
     from . import reporter
 
-    recipe = recipe._replace(settings={"training.epochs": epochs, **recipe.settings})
+    recipe = recipe._replace(settings={"training.epochs": epochs, "training.precision": precision, **recipe.settings})
     config, minutes = requested(out, recipe, minutes, resume)
     atomic.check_writable(out)  # should not wait for TensorFlow
     reporter.start(threads)

@@ -2,38 +2,43 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import options
+from .models import about_model, is_model, model_lines
 
 if TYPE_CHECKING:
     from cryoseg_tf.io.micrograph import Micrograph
 
 
 @click.command("info")
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE_OR_MODEL...")
 @options.pixel_size
 @options.data_bar
 @options.as_json
-def command(images: tuple[Path, ...], pixel_size: float | None, data_bar: int | None, as_json: bool) -> None:
-    """Say what is understood of each IMAGE: size, type, pixel size and its source, data bar, stage, beam.
+def command(paths: tuple[Path, ...], pixel_size: float | None, data_bar: int | None, as_json: bool) -> None:
+    """Say what is understood of each image: size, type, pixel size and its source, data bar, stage, beam.
+
+    Of a run or a bundle: what it finds, its network, and how much arithmetic (GFLOP) an image takes.
 
     Exit code 2 if one cannot be read.
     """
-    from cryoseg_tf.errors import ImageError
+    from cryoseg_tf.errors import CryoSegError
     from cryoseg_tf.io.micrograph import read_micrograph
 
     from . import reporter
 
-    reporter.start(tensorflow=False)
-    rows: list[dict[str, object]] = []
-    for path in images:
+    reporter.start(tensorflow=any(map(is_model, paths)))
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        kind = "model" if is_model(path) else "image"
         try:
-            rows.append(about(read_micrograph(path, pixel_size=pixel_size, data_bar=data_bar)))
-        except ImageError as error:
-            rows.append({"image": str(path), "error": str(error)})
+            known = about(read_micrograph(path, pixel_size=pixel_size, data_bar=data_bar)) if kind == "image" else None
+            rows.append(known or about_model(path))
+        except CryoSegError as error:
+            rows.append({kind: str(path), "error": str(error)})
         if not as_json:
             show(rows[-1])
     if as_json:
@@ -42,7 +47,7 @@ def command(images: tuple[Path, ...], pixel_size: float | None, data_bar: int | 
         raise click.exceptions.Exit(2)
 
 
-def about(micrograph: "Micrograph") -> dict[str, object]:
+def about(micrograph: "Micrograph") -> dict[str, Any]:
     """Return what is known of a micrograph as JSON has it; what is unknown is left out."""
     import dataclasses
 
@@ -52,7 +57,7 @@ def about(micrograph: "Micrograph") -> dict[str, object]:
 
     pixels = micrograph.pixels
     height, width = pixels.shape
-    known: dict[str, object] = {
+    known: dict[str, Any] = {
         "image": str(micrograph.source),
         "width": width,
         "height": height,
@@ -74,17 +79,17 @@ def about(micrograph: "Micrograph") -> dict[str, object]:
     return known | {name: value for name, value in stated.items() if name not in known}
 
 
-def show(row: dict[str, object]) -> None:
-    """Print what is known of an image, a line for each thing."""
+def show(row: dict[str, Any]) -> None:
+    """Print what is known of an image or a model, a line for each thing."""
     if "error" in row:
         click.echo(row["error"], err=True)
         return
-    click.echo(row["image"])
-    for label, text in lines(row):
+    click.echo(next(iter(row.values())))
+    for label, text in lines(row) if "image" in row else model_lines(row):
         click.echo(f"  {label:17} {text}")
 
 
-def lines(row: dict[str, object]) -> list[tuple[str, str]]:
+def lines(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return label and text of each line, without those that nothing is known of."""
     bar = row["bar_rows_cropped"]
     unknown = "unknown: the file does not say; give it as --pixel-size"
@@ -109,7 +114,7 @@ def lines(row: dict[str, object]) -> list[tuple[str, str]]:
     return [(label, text) for label, text in table if text]
 
 
-def uncropped(row: dict[str, object]) -> str:
+def uncropped(row: dict[str, Any]) -> str:
     """Say what speaks for a data bar that was not cropped."""
     if "bar_rows_seen" in row:
         return f", but the last {row['bar_rows_seen']} rows look like one: pass --data-bar {row['bar_rows_seen']}"
@@ -118,6 +123,6 @@ def uncropped(row: dict[str, object]) -> str:
     return ""
 
 
-def joined(row: dict[str, object], form: str, *names: str) -> str | None:
+def joined(row: dict[str, Any], form: str, *names: str) -> str | None:
     """Fill a form with what is known; None if a part of it is not."""
     return form.format(*(row[name] for name in names)) if all(name in row for name in names) else None

@@ -214,7 +214,7 @@ class TrainingConfig(Branch):
     calibrate: bool = True
     snapshots: bool = False
     augmentation: AugmentationConfig = AugmentationConfig()
-    precision: Literal["float32"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     strategy: Literal["one"] = "one"
 
     @field_validator("loss")

@@ -18,10 +18,10 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryoseg_tf.errors import ExportError
+from cryoseg_tf.training.strategy import cpu_flags
 
 from .bundle import Bundle
 from .children import last_words
@@ -37,18 +37,13 @@ SWITCH = {"ONEDNN_MAX_CPU_ISA": "AVX2", "OV_CPU_MAX_ISA": "AVX2"}
 HEARS = ("openvino",)
 """Runtimes that ``SWITCH`` reaches."""
 
-CPUINFO = Path("/proc/cpuinfo")
-
 
 def has_vnni() -> bool:
     """Say whether this processor has VNNI; also true where that cannot be told, as on Windows."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
-    try:
-        flags = CPUINFO.read_text("utf-8", "replace").split()
-    except OSError:
-        return True
-    return "avx512_vnni" in flags or "avx_vnni" in flags
+    flags = cpu_flags()
+    return not flags or "avx512_vnni" in flags or "avx_vnni" in flags
 
 
 def check(bundle: Bundle, task: "Check", threads: int | None = None) -> "Check":

@@ -136,7 +136,7 @@ class BilinearUpsampling(layers.Layer):
     """
 
     def call(self, inputs: Any) -> Any:
-        return tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3])
+        return tf.cast(tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3]), inputs.dtype)  # it answers in float32
 
 
 class NoisyReLU(layers.Layer):

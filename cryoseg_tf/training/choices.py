@@ -15,6 +15,7 @@ from ..data.images import Facts
 from ..data.patches import patch_side
 from ..data.preprocess import SMALLEST_SIDE, model_shape
 from ..errors import DataError
+from .precision import choose_precision
 from .scale import Scale, choose_scale, typical_diameters
 from .strategy import has_gpu
 from .survey import Survey
@@ -59,6 +60,7 @@ def resolve(config: Config, found: Survey) -> Choices:
     diameters = typical_diameters(found.train, zooms)
     patch = config.data.patch or patch_side(sides, config.model.stride, min(diameters.values()))
     batch, room = _batch(config, patch)
+    precision, reason = choose_precision(config.training.precision)
     shares = _shares(found.train, len(config.data.classes))
     weights = _class_weights(config, shares)
     settings = {
@@ -67,6 +69,7 @@ def resolve(config: Config, found: Survey) -> Choices:
         "data.factor": contract.factor,
         "data.patch": patch,
         "training.batch_size": batch,
+        "training.precision": precision,
         "training.class_weights": weights,
     }
     names = config.data.classes
@@ -77,6 +80,7 @@ def resolve(config: Config, found: Survey) -> Choices:
         f"patches: {patch} px, of images whose shorter side is {_range(sides)} px; "
         f"{config.data.foreground_patches:.0%} are taken on objects",
         f"batch: {batch} patches, {room}",
+        reason,
         f"classes: {', '.join(weighed)}",
     )
     return Choices(config.replace(settings), contract, lines if len(names) > 2 else lines[:-1])

@@ -26,6 +26,7 @@ from .choices import resolve
 from .hard import errors_at, stage_ends
 from .optimization import averaged, build_optimizer, check_optimization
 from .planning import SAFETY, START_UP, plan, time_training
+from .precision import layers_in
 from .records import check_unchanged, write_records
 from .schedules import learning_rates
 from .state import Progress, load_state
@@ -231,8 +232,9 @@ def compiled(config: Config) -> tuple[keras.Model, keras.Model]:
     """
     training = config.training
     weights = training.class_weights if isinstance(training.class_weights, tuple) else None
-    network = build_model(config.model, channels(config.data.classes), config.seed)
-    model = training_model(network, config.model, config.seed)
+    with layers_in(training.precision):
+        network = build_model(config.model, channels(config.data.classes), config.seed)
+        model = training_model(network, config.model, config.seed)
     optimizer = build_optimizer(training)
     # built here: made inside the first step, the optimizer's variables would have it traced twice
     optimizer.build(model.trainable_variables)

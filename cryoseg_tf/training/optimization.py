@@ -91,6 +91,8 @@ def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
     if not config.weight_decay:
         optimizer.weight_decay = None  # spares a pass over the weights; AdamW's constructor refuses it
     optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
+    if config.precision == "float16":  # its smallest gradients would be 0
+        return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
 
 

@@ -2,8 +2,11 @@
 
 import logging
 import os
+from pathlib import Path
 
 import tensorflow as tf
+
+CPUINFO = Path("/proc/cpuinfo")
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,14 @@ def use_threads(threads: int | None = None) -> None:
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return what the processor can do, as Linux names it; empty where that cannot be told."""
+    try:
+        return frozenset(CPUINFO.read_text("utf-8", "replace").split())
+    except OSError:
+        return frozenset()
 
 
 def has_gpu() -> bool:

@@ -499,7 +499,11 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "damage",
+    [cut, diverge, newer, *(pytest.param(damage, marks=pytest.mark.slow) for damage in (flip, half))],
+    ids=lambda f: f.__name__,
+)
 def test_a_run_that_cannot_be_used(cli, data, trained, tmp_path, damage):
     run = shutil.copytree(trained, tmp_path / "run")
     damage(run)

@@ -67,6 +67,22 @@ def test_the_remedies_that_errors_name_work_here(cli, tmp_path):
     assert "50 nm, from --pixel-size" in result.stdout
 
 
+def test_a_run_and_its_bundle_tell_their_network(cli, trained, bundle):
+    result = cli("info", trained, bundle.path)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("unet, 4 base filters, depth 2") == 2
+    of_run, of_bundle = json.loads(cli("info", trained, bundle.path, "--json").stdout)
+    assert of_run["flops"] == of_bundle["flops"] > 1e6
+    assert of_run["classes"] == ["background", "cell"]
+
+
+def test_a_run_that_cannot_be_read_is_an_error(cli, tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    result = cli("info", tmp_path)
+    assert result.exit_code == 2
+    assert "run.json is damaged" in result.stderr
+
+
 def test_tensorflow_is_not_loaded(image):
     code = f"""
 import sys

@@ -17,7 +17,7 @@ def test_it_says_what_fit_would_choose_and_trains_nothing(cli, data, tmp_path):
     result = cli("plan", data, *SMALL, "--set", "training.epochs=3")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "epochs"]
+    assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "precision", "epochs"]
     assert "64 px" in lines[1]
     assert lines[3] == "epochs: 3 of 20 patches"  # of 5 images; the sixth is held back
     assert files(tmp_path) == before

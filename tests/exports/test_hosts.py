@@ -139,7 +139,7 @@ def test_tiled_equals_whole(library, bundle, copy):
 
 
 @needs_gcc
-@pytest.mark.parametrize("factor", [0.4, 1.5])
+@pytest.mark.parametrize("factor", [0.4, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_scaled_images_come_back_at_their_size(library, copy, trained, tmp_path, factor):
     contract = Run(trained).contract.model_copy(update={"scale": "factor", "factor": factor})
     path = copy(contract={"scale": "factor"}, network={"tile": 16})

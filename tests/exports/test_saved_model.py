@@ -108,7 +108,7 @@ def test_pixel_size_is_honoured(tmp_path, tiny, monkeypatch):
     assert status == [1, 2, 2]
 
 
-@pytest.mark.parametrize("factor", [0.5, 1 / 3, 2.0])
+@pytest.mark.parametrize("factor", [0.5, *(pytest.param(f, marks=pytest.mark.slow) for f in (1 / 3, 2.0))])
 def test_images_that_are_shown_smaller_or_larger_come_back_at_their_size(trained, factor):
     contract = Run(trained).contract.model_copy(update={"scale": "factor", "factor": factor})
     segmenter = Segmenter(Segmenter.from_run(trained).predictor, contract)

@@ -132,6 +132,7 @@ def test_a_temperature_of_one_leaves_every_bit(calibrated):
         np.testing.assert_array_equal(weights, raw)
 
 
+@pytest.mark.slow
 def test_segmenter_and_export_give_the_same_calibrated_probabilities(calibrated, tmp_path):
     path = calibrated(temperature=2.7, threshold=0.41)
     pixels = np.random.default_rng(0).integers(0, 256, (65, 130)).astype(np.uint8)

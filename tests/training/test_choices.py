@@ -169,7 +169,7 @@ def test_weights_that_are_set_win():
 
 def test_each_choice_has_its_line():
     lines = chosen(facts(192), facts(192), **THREE).lines
-    assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "classes"]
+    assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "precision", "classes"]
     assert "192 px" in lines[0]
     assert "cell 64 px" in lines[0]
     assert "background" in lines[3]

@@ -42,7 +42,7 @@ def test_probabilities_are_averaged_and_so_is_the_threshold(trained, other, tmp_
 
 
 def test_it_knows_the_images_of_its_members_and_lives_without_them(trained, other, tmp_path, micrograph):
-    made = make_ensemble([Run(trained), other], tmp_path / "made", augmented=True)
+    made = make_ensemble([Run(trained), other], tmp_path / "made")
     assert made.environment()["files"] == Run(trained).environment()["files"]
     assert made.split()["train"] == sorted(Run(trained).split()["train"])
     shutil.rmtree(other.path)

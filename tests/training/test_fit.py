@@ -112,6 +112,7 @@ def test_minutes_are_kept(tmp_path, data):
     assert len(Run(tmp_path / "run").history()) == config.training.epochs or "time was over" in result.stdout
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_other(tmp_path, data, tiny):
     config = Config().replace(tiny)
     pairs = split(find_pairs(data), config.data)

@@ -35,6 +35,7 @@ def test_the_score_is_the_dice_of_the_masks_as_deployed(job, tmp_path):
     assert attempt(one, Run(tmp_path / "run")) == outcome
 
 
+@pytest.mark.slow
 def test_the_time_cuts_a_trial_which_still_has_a_score(job, tmp_path):
     outcome = attempt(job(seconds=0.0, training__epochs=500), Run(tmp_path / "run"))
     assert outcome.status == "cut"

@@ -1,0 +1,86 @@
+"""What a run or a bundle is, for ``cryoseg-tf info``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryoseg_tf.config import Config, Contract
+
+IMAGE = (1024, 1536)
+"""Height and width of the image whose arithmetic is told."""
+
+
+def is_model(path: Path) -> bool:
+    """Whether a path is a run or a bundle."""
+    from cryoseg_tf.exports.bundle import is_bundle
+    from cryoseg_tf.run import Run
+
+    return is_bundle(path) or Run(path).exists
+
+
+def about_model(path: Path) -> dict[str, Any]:
+    """Return what is known of a run or bundle as JSON has it; what is unknown is None.
+
+    Raises:
+        RunError, ExportError, ConfigError: If it cannot be read.
+    """
+    from cryoseg_tf.config import Config
+    from cryoseg_tf.exports.bundle import Bundle, is_bundle
+    from cryoseg_tf.run import Run
+
+    if is_bundle(path):
+        manifest = Bundle.open(path).manifest
+        made, kind = manifest.provenance, {"bundle": str(path), "formats": sorted(manifest.formats)}
+        configs, contract = [Config.parse(made.config, str(path))], manifest.contract
+    else:
+        run = Run(path)
+        made, contract = run.info, run.contract
+        kind = {"run": str(path), "status": made.status}
+        configs = [member.config for member in run.members()] * (8 if made.augmented else 1)
+    learned = {"best_epoch": made.best_epoch, "validation_dice": made.validation_dice}
+    return kind | learned | _use(contract) | _cost(configs, contract)
+
+
+def model_lines(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return label and text of each line."""
+    networks = f"{row['networks']} of them, " if row["networks"] > 1 else ""
+    height, width = row["network_shape"]
+    best = "" if row["best_epoch"] is None else f"epoch {row['best_epoch']}"
+    dice = "" if row["validation_dice"] is None else f"Dice {row['validation_dice']:.3f} on the validation images"
+    table = [
+        ("status", row.get("status", "")),
+        ("formats", ", ".join(row.get("formats", ()))),
+        ("classes", ", ".join(row["classes"])),
+        ("weights of", ", ".join(filter(None, (best, dice)))),
+        ("pixel size", f"{row['pixel_size']:g} nm for the network" if row["pixel_size"] else "not used"),
+        ("network", f"{networks}{row['architecture']}, {row['base_filters']} base filters, depth {row['depth']}"),
+        ("weights", f"{row['weights']:,} trainable"),
+        (
+            "arithmetic",
+            f"{row['flops'] / 1e9:.3g} GFLOP for an image of {IMAGE[1]}x{IMAGE[0]}, {width}x{height} for the network",
+        ),
+    ]
+    return [(label, text) for label, text in table if text]
+
+
+def _use(contract: "Contract") -> dict[str, Any]:
+    return contract.model_dump(mode="json", include={"classes", "threshold", "scale", "factor", "pixel_size"})
+
+
+def _cost(configs: "list[Config]", contract: "Contract") -> dict[str, Any]:
+    """Return size and arithmetic of the networks, which the image goes through one after the other."""
+    from cryoseg_tf.data.preprocess import model_shape
+    from cryoseg_tf.models.cost import flops
+    from cryoseg_tf.models.registry import build_model
+
+    model = configs[0].model
+    height, width = model_shape(*IMAGE, contract.pixel_size or 0.0, contract).numpy().tolist()
+    padded = [-(-side // model.stride) * model.stride for side in (height, width)]
+    network = build_model(model, contract.channels)
+    return {
+        **model.model_dump(include={"architecture", "base_filters", "depth"}),
+        "networks": len(configs),
+        "weights": sum(int(weight.shape.num_elements() or 0) for weight in network.trainable_variables),
+        "network_shape": [height, width],
+        "flops": flops(network, *padded) * len(configs),
+    }
