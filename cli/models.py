@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config, Contract
+    from cryoseg_tf.exports.bundle import Provenance
+    from cryoseg_tf.run import RunInfo
 
 IMAGE = (1024, 1536)
 """Height and width of the image whose arithmetic is told."""
@@ -30,15 +32,14 @@ def about_model(path: Path) -> dict[str, Any]:
 
     if is_bundle(path):
         manifest = Bundle.open(path).manifest
-        made, kind = manifest.provenance, {"bundle": str(path), "formats": sorted(manifest.formats)}
-        configs, contract = [Config.parse(made.config, str(path))], manifest.contract
+        known = {"bundle": str(path), "formats": sorted(manifest.formats), **_learned(manifest.provenance)}
+        configs, contract = [Config.parse(manifest.provenance.config, str(path))], manifest.contract
     else:
         run = Run(path)
-        made, contract = run.info, run.contract
-        kind = {"run": str(path), "status": made.status}
-        configs = [member.config for member in run.members()] * (8 if made.augmented else 1)
-    learned = {"best_epoch": made.best_epoch, "validation_dice": made.validation_dice}
-    return kind | learned | _use(contract) | _cost(configs, contract)
+        info, contract = run.info, run.contract
+        known = {"run": str(path), "status": info.status, **_learned(info)}
+        configs = [member.config for member in run.members()] * (8 if info.augmented else 1)
+    return known | _use(contract) | _cost(configs, contract)
 
 
 def model_lines(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -61,6 +62,10 @@ def model_lines(row: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     return [(label, text) for label, text in table if text]
+
+
+def _learned(made: "RunInfo | Provenance") -> dict[str, Any]:
+    return {"best_epoch": made.best_epoch, "validation_dice": made.validation_dice}
 
 
 def _use(contract: "Contract") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``cryoseg-tf segment``"""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,14 @@ import click
 from cryoseg_tf.io import atomic
 
 from . import options
-from .sources import load_model
+from .sources import load_model, loader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.batch import Outcome
+    from cryoseg_tf.segmentation.work import Workforce
 
 RUNTIMES = ("auto", "saved_model", "onnx", "tflite", "openvino", "tensorrt")
 PRECISIONS = ("float32", "float16", "int8")
@@ -34,6 +39,13 @@ PRECISIONS = ("float32", "float16", "int8")
     is_flag=True,
     help="Write beside each mask how unsure the model is of each pixel, from 0 to 1: STEM.uncertainty.tif.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Work in N processes on this machine; --threads is then for each.",
+)
+@click.option("--dask", metavar="ADDRESS", help="Work on a Dask cluster: its scheduler's address, or scheduler file.")
 @options.pixel_size
 @options.data_bar
 @options.overwrite
@@ -46,6 +58,8 @@ def command(
     runtime: str | None,
     precision: str | None,
     uncertainty: bool,
+    workers: int | None,
+    dask: str | None,
     pixel_size: float | None,
     data_bar: int | None,
     overwrite: bool,
@@ -56,6 +70,8 @@ def command(
 
     What is done already is skipped. Exit code 1 if some images could not be segmented.
     """
+    if workers and dask:
+        raise click.UsageError("--workers and --dask exclude each other")
     from . import reporter
 
     _look(source, out, runtime, precision)  # a wrong path should not wait for TensorFlow
@@ -63,17 +79,22 @@ def command(
     from cryoseg_tf.data.preprocess import EMPTY
     from cryoseg_tf.segmentation import segment_files
     from cryoseg_tf.segmentation.batch import claim, collect
+    from cryoseg_tf.training.strategy import available_cores
 
     files = collect(images)
     claim(files, out, overwrite, uncertainty)  # what would be refused should not wait for the model
-    segmenter, model = load_model(source, runtime or "auto", precision or "float32", threads)
+    if workers:
+        threads = threads or max(1, available_cores() // workers)
+    of_source = (source, runtime or "auto", precision or "float32", threads)
+    segmenter, model = load_model(*of_source)
     outcomes = []
     data = options.resolve(None, options.about_images(pixel_size, data_bar)).data
-    todo = segment_files(segmenter, files, out, model=model, data=data, overwrite=overwrite, unsure=uncertainty)
-    for outcome in reporter.track(todo, len(files), "segmenting"):
-        outcomes.append(outcome)
-        if not as_json:
-            click.echo(line(outcome))
+    with _workforce(segmenter, of_source, workers, dask) as workforce:
+        todo = segment_files(workforce, files, out, model=model, data=data, overwrite=overwrite, unsure=uncertainty)
+        for outcome in reporter.track(todo, len(files), "segmenting"):
+            outcomes.append(outcome)
+            if not as_json:
+                click.echo(line(outcome))
     failed = sum(bool(o.error) for o in outcomes)
     if as_json:
         click.echo(json.dumps([as_dict(o) for o in outcomes], indent=2))
@@ -86,6 +107,20 @@ def command(
         click.echo(done + "".join(f"; {n} {t}" for t, n in notes.items() if n))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _workforce(
+    segmenter: "Segmenter", of_source: tuple[Path, str, str, int | None], workers: int | None, dask: str | None
+) -> "Iterator[Workforce]":
+    from cryoseg_tf.segmentation import cluster
+    from cryoseg_tf.segmentation.work import Here
+
+    if not workers and not dask:
+        yield Here(segmenter)
+        return
+    with cluster.local(workers) if workers else cluster.connected(dask or "") as client:
+        yield cluster.OnDask(client, loader(*of_source), segmenter.contract)
 
 
 def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -> None:

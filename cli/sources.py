@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,6 +88,38 @@ def load_model(
 
         return choose(Bundle.open(path), runtime, precision, threads)
     return Segmenter.from_run(path), Run(path).fingerprint()
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads a model in a worker process; ``runtime`` is not "auto", or each might take another."""
+
+    path: Path
+    runtime: str
+    precision: str
+    threads: int | None
+
+    def __call__(self) -> "Segmenter":
+        """Load it."""
+        from cryoseg_tf.training.strategy import use_threads
+
+        use_threads(self.threads)
+        return load_model(self.path, self.runtime, self.precision, self.threads)[0]
+
+
+def loader(path: Path, runtime: str, precision: str, threads: int | None) -> Loader:
+    """Return what loads a model in other processes; see ``load_model``.
+
+    Raises:
+        ExportError: If the runtime is to be chosen and none passes here.
+    """
+    from cryoseg_tf.exports.bundle import Bundle, is_bundle
+
+    if is_bundle(path) and runtime == "auto":
+        from cryoseg_tf.exports.selection import fastest
+
+        runtime = fastest(Bundle.open(path), precision, threads)
+    return Loader(path.absolute(), runtime, precision, threads)
 
 
 def entry(source: Source, given: "Given", pairs: "Sequence[Pair]") -> "Entry":

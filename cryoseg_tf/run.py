@@ -248,7 +248,8 @@ class Run:
                 try:
                     yield self._begin(requested, minutes, existing)
                 except Exception as error:
-                    log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
+                    # DEBUG: the console shows the message alone; where it says all there is, so does run.log
+                    log.debug("stopped: %s", error, exc_info=not isinstance(error, CryoSegError))
                     # nothing was trained: leave no trace
                     abandoned = not begun_before and not (self.path / "config.yaml").exists()
                     if not abandoned and not isinstance(error, CryoSegError):

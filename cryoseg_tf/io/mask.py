@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +54,9 @@ def read_mask(
     return _foreground(pixels, ignore, path) if instances else _class_indices(pixels, classes, ignore, path)
 
 
-def write_mask(path: Path, mask: Mask) -> None:
+def write_mask(file: Path | IO[bytes], mask: Mask) -> None:
     """Write class indices as an 8-bit gray PNG."""
-    Image.fromarray(mask).save(path, compress_level=1)
+    Image.fromarray(mask).save(file, "PNG", compress_level=1)
 
 
 def _plane(path: Path, shape: tuple[int, int], data_bar: int) -> Pixels:

@@ -20,3 +20,9 @@ def no_native_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def load_tensorflow() -> None:
+    """Load TensorFlow in a process that is to use it, in silence."""
+    with no_native_stderr():
+        import tensorflow  # noqa: F401

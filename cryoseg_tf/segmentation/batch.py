@@ -1,35 +1,26 @@
 """Segment many files: restartable, and one bad file does not stop the rest.
 
-Beside the masks lies ``records.jsonl``, one line for each mask: the SHA-256 of image, model and
-mask, and the settings. A mask is done when its record says so, not because a file exists. The
-record is written before the mask appears, so no mask of ours is ever without one.
+A mask is done when its record (see ``records``) says so, with the SHA-256 of image, model and mask and
+the settings, not because a file exists.
 """
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..config import DataConfig
 from ..data.layouts import micrographs_in
 from ..data.preprocess import Status
-from ..errors import CryoSegError, DataError
+from ..errors import DataError
 from ..io import atomic
-from ..io.mask import Mask, write_mask
-from ..io.micrograph import SUFFIXES, read_micrograph
+from ..io.micrograph import SUFFIXES
 from ..run import Run
-from .segmenter import Segmentation, Segmenter
-from .uncertainty import beside, uncertainty, write_uncertainty
-
-RECORDS = "records.jsonl"
-
-HEAD = '{"name": "'
-"""So begins each record."""
+from .records import RECORDS, append_record, is_records, read_records
+from .segmenter import Segmenter
+from .uncertainty import beside
+from .work import Here, Made, Task, Workforce
 
 
 @dataclass(frozen=True)
@@ -116,9 +107,9 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
     if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if Run(folder).exists), None):
         raise DataError(f"{inside} is a run, which fit may empty: choose another --out for masks")
     atomic.check_writable(out)
-    if not _is_records(out / RECORDS):
+    if not is_records(out / RECORDS):
         raise DataError(f"{out / RECORDS} exists and is not a record of masks: choose another --out")
-    records = _read_records(out / RECORDS)
+    records = read_records(out / RECORDS)
     new = [target for target in targets.values() if target.relative_to(out).as_posix() not in records]
     for place in [*new, *(beside(target) for target in new if unsure)]:
         if place.exists() and not overwrite:
@@ -127,7 +118,7 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
 
 
 def segment_files(
-    segmenter: Segmenter,
+    workforce: Workforce | Segmenter,
     images: Sequence[Path],
     out: Path,
     *,
@@ -136,10 +127,10 @@ def segment_files(
     overwrite: bool = False,
     unsure: bool = False,
 ) -> Iterator[Outcome]:
-    """Segment image files into ``out``, skipping what is done; yields one outcome an image, in order.
+    """Segment image files into ``out``, skipping what is done; yields one outcome an image.
 
     Args:
-        segmenter: What segments them.
+        workforce: What segments them; a segmenter does it here, in order.
         images: Files, as from ``collect``.
         out: The folder for masks.
         model: The model's SHA-256, for the records.
@@ -151,97 +142,67 @@ def segment_files(
         DataError, OSError: Before any work, as ``claim``.
     """
     targets = claim(images, out, overwrite, unsure)
+    workforce = Here(workforce) if isinstance(workforce, Segmenter) else workforce
     data = data or DataConfig()
     reading = {"pixel_size": data.image_pixel_size, "data_bar": data.data_bar}
-    settings = {"model": model, "contract": segmenter.contract.model_dump(mode="json"), **reading}
+    settings = {"model": model, "contract": workforce.contract.model_dump(mode="json"), **reading}
     if unsure:
         settings["uncertainty"] = True
-    return _segment_each(segmenter, targets, out, _read_records(out / RECORDS), settings)
+    return _Folder(out, targets, settings).filled_by(workforce)
 
 
-def _segment_each(
-    segmenter: Segmenter, targets: dict[Path, Path], out: Path, records: dict[str, Any], settings: dict[str, Any]
-) -> Iterator[Outcome]:
-    for image, target in targets.items():
-        name = target.relative_to(out).as_posix()
+class _Folder:
+    """The folder for masks, while it is filled."""
+
+    def __init__(self, out: Path, targets: dict[Path, Path], settings: dict[str, Any]) -> None:
+        self.path, self.targets, self.settings = out / RECORDS, targets, settings
+        self.names = {image: target.relative_to(out).as_posix() for image, target in targets.items()}
+        self.records = read_records(self.path)
+
+    def filled_by(self, workforce: Workforce) -> Iterator[Outcome]:
+        for task, made in workforce.map(map(self._task, self.targets)):
+            yield self._finished(task, made)
+
+    def _task(self, image: Path) -> Task:
+        unsure = "uncertainty" in self.settings
+        return Task(image, self.settings["pixel_size"], self.settings["data_bar"], unsure, self._known(image, unsure))
+
+    def _known(self, image: Path, unsure: bool) -> str:
+        """Return the SHA-256 of the image that the mask there was made of, with these settings; or empty."""
+        record = self.records.get(self.names[image])
+        if record is None or record["key"] != {"image": record["image"], **self.settings}:
+            return ""
+        return str(record["image"]) if _is_whole(self.targets[image], record["mask"], unsure) else ""
+
+    def _finished(self, task: Task, made: Made) -> Outcome:
+        image, target = task.image, self.targets[task.image]
+        if made.error:
+            return Outcome(image, error=made.error)
+        if made.sha256 == task.known:
+            record = self.records[self.names[image]]
+            return Outcome(image, target, Status(record["status"]), record["foreground"], skipped=True)
         try:
-            key = {"image": atomic.sha256(image), **settings}
-            record = records.get(name)
-            if record and record["key"] == key and _is_whole(target, record["mask"], "uncertainty" in settings):
-                status, foreground = Status(record["status"]), record["foreground"]
-                yield Outcome(image, target, status, foreground, skipped=True)
-                continue
-            micrograph = read_micrograph(image, pixel_size=settings["pixel_size"], data_bar=settings["data_bar"])
-            segmenter.check(micrograph)
-            result = segmenter.segment(micrograph, probabilities="uncertainty" in settings)
-            foreground = float((result.mask > 0).mean())
-            found = {"status": int(result.status), "foreground": foreground}
-            _write_uncertainty(target, result, micrograph.data_bar)
-            mask = _with_bar(result.mask, micrograph.data_bar)
-            _write(target, mask, out / RECORDS, {"name": name, "key": key, **found})
-            yield Outcome(image, target, result.status, foreground)
-        except CryoSegError as error:
-            yield Outcome(image, error=str(error))
+            self._write(task, made)
         except OSError as error:  # a disk that is full
-            yield Outcome(image, error=atomic.explain(error))
-        except MemoryError:
-            yield Outcome(image, error=f"{image} needs more memory than there is")
+            return Outcome(image, error=atomic.explain(error))
+        return Outcome(image, target, made.status, made.foreground)
+
+    def _write(self, task: Task, made: Made) -> None:
+        target = self.targets[task.image]
+        if made.uncertainty:
+            with atomic.written(beside(target)) as part:
+                part.write_bytes(made.uncertainty)
+        found = {"status": int(made.status), "foreground": made.foreground}
+        key = {"image": made.sha256, **self.settings}
+        with atomic.written(target) as part:
+            part.write_bytes(made.mask)
+            record = {"name": self.names[task.image], "key": key, **found, "mask": atomic.sha256(part)}
+            append_record(self.path, record)
 
 
 def _is_whole(target: Path, sha256: str, unsure: bool) -> bool:
     there = target.is_file() and (not unsure or beside(target).is_file())
     return there and atomic.sha256(target) == sha256
-
-
-def _with_bar(values: npt.NDArray[Any], bar: int) -> npt.NDArray[Any]:
-    """Return values at the file's own size, so that they lie on the image in any viewer; a bar shows no cell."""
-    return np.pad(values, ((0, bar), (0, 0))) if bar else values  # no second one of a montage
-
-
-def _write_uncertainty(target: Path, result: Segmentation, bar: int) -> None:
-    if result.probabilities is not None:
-        with atomic.written(beside(target)) as part:
-            write_uncertainty(part, _with_bar(uncertainty(result.probabilities), bar))
-
-
-def _write(target: Path, mask: Mask, records: Path, record: dict[str, Any]) -> None:
-    with atomic.written(target) as part:
-        write_mask(part, mask)
-        record["mask"] = atomic.sha256(part)
-        _end_line(records)
-        with records.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _is_records(path: Path) -> bool:
-    """Say whether a file is ours to append to: there is none, or it begins as ours do, even if a kill cut it."""
-    if not path.is_file():
-        return not path.exists()
-    with path.open("rb") as file:
-        return HEAD.encode().startswith(file.readline(len(HEAD)).rstrip(b"\n"))
-
-
-def _read_records(path: Path) -> dict[str, Any]:
-    records = {}
-    for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else []:
-        try:
-            record = json.loads(line)
-            records[record["name"]] = {name: record[name] for name in ("key", "mask", "status", "foreground")}
-        except (ValueError, KeyError, TypeError):
-            continue  # empty, or cut by a kill: that mask is made again
-    return records
-
-
-def _end_line(path: Path) -> None:
-    """End a last line that a kill or a full disk cut short, so that the next record stands on its own."""
-    if not path.is_file() or path.stat().st_size == 0:
-        return
-    with path.open("rb+") as file:
-        file.seek(-1, os.SEEK_END)
-        if file.read() != b"\n":
-            file.write(b"\n")
 
 
 def _unique(names: dict[Path, Path]) -> set[str]:

@@ -1,6 +1,7 @@
 """How unsure a model is of each pixel."""
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,6 @@ def beside(mask: Path) -> Path:
     return mask.with_name(f"{mask.stem}.uncertainty.tif")
 
 
-def write_uncertainty(path: Path, values: npt.NDArray[np.float32]) -> None:
+def write_uncertainty(file: Path | IO[bytes], values: npt.NDArray[np.float32]) -> None:
     """Write a float32 TIFF."""
-    tifffile.imwrite(path, values, compression="zlib")
+    tifffile.imwrite(file, values, compression="zlib")

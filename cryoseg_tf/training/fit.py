@@ -85,6 +85,7 @@ def fit(
     found = survey(split, config)
     with folder.writing(config, minutes, existing) as info:
         if info.status == "finished":
+            log.info("%s is finished: nothing is left to train", folder.path)
             return _result(folder, load_progress(folder))
         training = Training(folder, info, split, found, started)
         if preview:
