@@ -26,9 +26,9 @@ def main() -> None:
     use_threads()
     from cryoseg_tf.data.images import Images
     from cryoseg_tf.data.pipeline import patches
+    from cryoseg_tf.training.assembly import compiled
     from cryoseg_tf.training.callbacks import Schedule
     from cryoseg_tf.training.choices import resolve
-    from cryoseg_tf.training.fit import compiled
     from cryoseg_tf.training.schedules import learning_rates
     from cryoseg_tf.training.survey import survey
 

@@ -91,7 +91,7 @@ def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
     What the settings name is checked first: a mistake should not wait until images were read to find groups.
     """
     from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
-    from cryoseg_tf.training.fit import check_names
+    from cryoseg_tf.training.assembly import check_names
 
     from . import reporter
 
