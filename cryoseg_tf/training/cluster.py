@@ -4,11 +4,13 @@ TensorFlow connects them, adds up what they compute and notices when one is gone
 gives up a worker that was silent for ten seconds, and every sum that waits for it ends in an error.
 """
 
+import atexit
 import functools
 import io
 import json
 import os
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +34,9 @@ PORTS_EACH = 16
 
 PIECE = 2**22
 """What is told goes in pieces of so many numbers: an RPC has a limit."""
+
+FAILED, INTERRUPTED = 2, 130
+"""Exit codes."""
 
 LOST = (
     tf.errors.UnavailableError,
@@ -63,7 +68,7 @@ def member() -> Member | None:
             found = _of_slurm(os.environ)
         else:
             return None
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         name = TF_CONFIG if os.environ.get(TF_CONFIG) else "what SLURM says of this step"
         raise ConfigError(f"{name} cannot be used ({error!r}): docs/scaling.md shows how it should look") from None
     return found if len(found.addresses) > 1 else None
@@ -104,7 +109,7 @@ def join(cluster: Member) -> tf.distribute.Strategy:
         rpc_layer="grpc",
     )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError:
         raise ConfigError(
             "TensorFlow was in use before this process could join the others: a training on several machines has to "
@@ -116,17 +121,23 @@ def join(cluster: Member) -> tf.distribute.Strategy:
             f"worker {cluster.number} cannot join the others at {address} ({error.message.splitlines()[0]}): is it "
             "this machine's address, is the port free and open, and were all workers started?"
         ) from None
+    atexit.register(_leave)
+    return strategy
 
 
 @contextmanager
-def missed(workers: int) -> Iterator[None]:
-    """Say what happened where another worker is gone.
+def training_of(workers: int) -> Iterator[None]:
+    """Within it all workers train; say what happened where another one is gone.
 
     Raises:
         RunError: Then.
     """
     try:
         yield
+        _End.code = None
+    except KeyboardInterrupt:
+        _End.code = INTERRUPTED
+        raise
     except LOST as error:
         if workers == 1:
             raise
@@ -136,6 +147,20 @@ def missed(workers: int) -> Iterator[None]:
             f"{who} ended or cannot be reached, and none goes on without it: see what it said; "
             "the same command with --resume, on all workers, goes on from the last epoch"
         ) from error
+
+
+class _End:
+    """With which code this process ends at once; None to end as Python does."""
+
+    code: int | None = FAILED
+
+
+def _leave() -> None:
+    # TensorFlow's own end may wait for ever for workers that are gone, or that wait for this one
+    if _End.code is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_End.code)
 
 
 def told(strategy: tf.distribute.Strategy, first: bool, content: bytes) -> bytes:

@@ -67,20 +67,6 @@ class Devices:
         share = Share(self.worker * here, here, self.replicas)
         return self.strategy.distribute_datasets_from_function(lambda context: make(share))
 
-    def check(self, config: Config) -> None:
-        """Refuse a batch that cannot be divided.
-
-        Raises:
-            ConfigError: Naming sizes that can.
-        """
-        batch, replicas = config.training.batch_size, self.replicas
-        if batch % replicas:
-            near = [size for size in (batch - batch % replicas, batch + -batch % replicas) if size]
-            raise ConfigError(
-                f"training.batch_size is {batch}: {replicas} devices take equal pieces of it, so it must be a "
-                f"multiple of {replicas}, as {' or '.join(map(str, near))}"
-            )
-
     def told(self, content: bytes) -> bytes:
         """Return what worker 0 has as ``content``; all workers have to call it."""
         if self.workers == 1:
@@ -136,6 +122,20 @@ def with_cluster(config: Config) -> Config:
     if config.training.strategy == "auto" and cluster.member():
         return config.replace({"training.strategy": "multiworker"})
     return config
+
+
+def check_batch(batch: int, replicas: int) -> None:
+    """Refuse a batch that replicas cannot take equal pieces of.
+
+    Raises:
+        ConfigError: Naming sizes that they can.
+    """
+    if batch % replicas:
+        near = [size for size in (batch - batch % replicas, batch + -batch % replicas) if size]
+        raise ConfigError(
+            f"training.batch_size is {batch}: {replicas} devices take equal pieces of it, so it must be a "
+            f"multiple of {replicas}, as {' or '.join(map(str, near))}"
+        )
 
 
 def refuse_cluster(training: TrainingConfig, what: str) -> None:

@@ -22,7 +22,7 @@ from .assembly import check_names, compiled
 from .calibrate import calibrate
 from .callbacks import Checkpoints, Deadline, Schedule, StopAfter, save_model, write_history
 from .choices import resolve
-from .devices import Devices, find_devices
+from .devices import Devices, check_batch, find_devices
 from .feed import Feed
 from .hard import errors_at, stage_ends
 from .optimization import averaged
@@ -80,15 +80,15 @@ def fit(
     use_threads()
     devices = find_devices(config.training)  # several workers meet before anything is computed
     log.info("devices: %s", devices.words)
-    devices.check(config)
+    check_batch(config.training.batch_size, devices.replicas)
     check_names(config)
-    with cluster.missed(devices.workers), _place(devices, Run(run), existing) as (folder, then):
+    with cluster.training_of(devices.workers), _place(devices, Run(run), existing) as (folder, then):
         folder.claim(then)  # before the images are read: a refusal should not wait for that
         log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
         found = survey(split, config)
         if not devices.first:
             devices.hand_out(folder.path)
-        with folder.writing(config, minutes, then) as info:
+        with folder.writing(config, minutes, then) as info, cluster.training_of(devices.workers):
             if devices.first:
                 devices.hand_out(folder.path)
             if info.status == "finished":

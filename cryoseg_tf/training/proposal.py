@@ -11,7 +11,7 @@ from ..data.splits import Split
 from ..errors import ConfigError
 from .assembly import check_names, compiled
 from .choices import resolve
-from .devices import find_devices, refuse_cluster
+from .devices import check_batch, find_devices, refuse_cluster
 from .feed import Feed
 from .planning import SAFETY, START_UP, plan, time_training
 from .strategy import use_threads
@@ -35,7 +35,7 @@ def propose(config: Config, split: Split, minutes: float | None = None, preview:
     use_threads()
     refuse_cluster(config.training, "a plan is made by one process")
     devices = find_devices(config.training)
-    devices.check(config)
+    check_batch(config.training.batch_size, devices.replicas)
     check_names(config)
     found = survey(split, config)
     config, contract, lines = resolve(config, found, devices)
