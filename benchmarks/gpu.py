@@ -113,7 +113,7 @@ def training(options: argparse.Namespace, precision: str, xla: str) -> dict[str,
 
     from cryoseg_tf.config import Config
     from cryoseg_tf.models.cost import flops
-    from cryoseg_tf.training.fit import compiled
+    from cryoseg_tf.training.assembly import compiled
 
     settings = {"model.base_filters": options.base, "training.precision": precision}
     network, model = compiled(Config().replace({**settings, "training.class_weights": (1.0, 1.0)}))

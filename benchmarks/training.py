@@ -71,9 +71,9 @@ def keras_work(options: argparse.Namespace, precision: str, whole: bool) -> Call
     use_threads(options.threads)
     from cryoseg_tf.data.images import Images
     from cryoseg_tf.data.pipeline import patches
+    from cryoseg_tf.training.assembly import compiled
     from cryoseg_tf.training.callbacks import Schedule
     from cryoseg_tf.training.choices import resolve
-    from cryoseg_tf.training.fit import compiled
     from cryoseg_tf.training.schedules import learning_rates
     from cryoseg_tf.training.survey import survey
 

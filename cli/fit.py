@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     metavar="K",
     help="Train K networks, each without a K-th of the images; the run is their ensemble.",
 )
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "one", "mirrored", "multiworker"]),
+    help="What to compute on: one device, all graphics cards here, or the processes that TF_CONFIG or srun name. "
+    "Short for --set training.strategy=... [default: auto]",
+)
 @click.option("--preview", is_flag=True, help="First draw patches as the network sees them: preview.png in the run.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run; starts it if it never began.")
 @options.overwrite
@@ -45,6 +51,7 @@ def command(
     precision: str | None,
     minutes: float | None,
     folds: int | None,
+    strategy: str | None,
     preview: bool,
     resume: bool,
     overwrite: bool,
@@ -59,36 +66,49 @@ def command(
         raise click.UsageError("--folds and --preview exclude each other: preview without --folds")
     from . import reporter
 
-    recipe = recipe._replace(settings={"training.epochs": epochs, "training.precision": precision, **recipe.settings})
+    short = {"training.epochs": epochs, "training.precision": precision, "training.strategy": strategy}
+    recipe = recipe._replace(settings={**short, **recipe.settings})
     config, minutes = requested(out, recipe, minutes, resume)
     atomic.check_writable(out)  # should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.run import Run
-    from cryoseg_tf.training import fit
 
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
-    Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
     folds = folds or (Run(out).info.folds if resume and Run(out).exists else None)
     try:
         if folds:
+            Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
             cross_validate(data, config, out, folds, minutes, existing)
-            return
-        config, divided = divide(data, config)
-        result = fit(
-            config,
-            divided,
-            out,
-            minutes=minutes,
-            existing=existing,
-            preview=preview,
-            callbacks=[reporter.fit_progress(config.training.batch_size)],
-        )
+        else:
+            train(data, config, out, minutes=minutes, existing=existing, preview=preview)
     except KeyboardInterrupt:
         usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "is not whole yet: go on"
         click.echo(f"stopped; {out} {usable} with --resume", err=True)
         raise click.exceptions.Exit(130) from None
-    why = f"; stopped early: {result.stopped}" if result.stopped else ""
-    click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
+
+
+def train(
+    data: Path, config: "Config", out: Path, *, minutes: float | None, existing: "Existing", preview: bool
+) -> None:
+    """Train one network, alone or as one of several workers, of which the first says how it goes."""
+    from cryoseg_tf.run import Run
+    from cryoseg_tf.training import fit
+    from cryoseg_tf.training.devices import find_devices, with_cluster
+
+    from . import reporter
+
+    config = with_cluster(config)
+    devices = find_devices(config.training)  # several workers meet before anything is computed
+    if devices.first:
+        Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
+    else:
+        reporter.hush()
+    config, divided = divide(data, config)
+    watch = [reporter.fit_progress(config.training.batch_size)] if devices.first else []
+    result = fit(config, divided, out, minutes=minutes, existing=existing, preview=preview, callbacks=watch)
+    if devices.first:
+        why = f"; stopped early: {result.stopped}" if result.stopped else ""
+        click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
 
 
 def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
@@ -97,7 +117,7 @@ def divide(data: Path, config: "Config") -> "tuple[Config, Split]":
     What the settings name is checked first: a mistake should not wait until images were read to find groups.
     """
     from cryoseg_tf.data import find_groups, find_pairs, split, with_labels
-    from cryoseg_tf.training.fit import check_names
+    from cryoseg_tf.training.assembly import check_names
 
     from . import reporter
 

@@ -18,8 +18,8 @@ def cross_validate(
     """Train a network for each fold, score each on what it did not learn from, and print the table."""
     from cryoseg_tf.data import find_groups, find_pairs, folds, with_labels
     from cryoseg_tf.evaluation.crossval import score_folds
+    from cryoseg_tf.training.assembly import check_names
     from cryoseg_tf.training.crossval import fit_folds
-    from cryoseg_tf.training.fit import check_names
 
     from . import reporter
 

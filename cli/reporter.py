@@ -34,6 +34,11 @@ def start(threads: int | None = None, tensorflow: bool = True) -> None:
         use_threads(threads)
 
 
+def hush() -> None:
+    """Say nothing from now on: another process says it all. Errors are not said here."""
+    console.quiet = True
+
+
 class Messages(logging.Handler):
     """Prints each message once, as one line: a file that is read again has the same to say."""
 

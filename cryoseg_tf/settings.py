@@ -196,6 +196,7 @@ class TrainingConfig(Branch):
 
     Attributes:
         snapshots: With the schedule ``cosine_restarts``: keep the weights at the end of each cycle, for an ensemble.
+        strategy: On what it computes: one device, all graphics cards of this machine, or several processes.
     """
 
     loss: str = "dice + 0.5*weighted_bce"
@@ -215,7 +216,7 @@ class TrainingConfig(Branch):
     snapshots: bool = False
     augmentation: AugmentationConfig = AugmentationConfig()
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    strategy: Literal["one"] = "one"
+    strategy: Literal["auto", "one", "mirrored", "multiworker"] = "auto"
 
     @field_validator("loss")
     @classmethod

@@ -113,7 +113,7 @@ SHAPE = "it must be height and width in pixels, as 512,512"
         ("data.ignore", 256, "is 256: it must be a whole number between 0 and 255, or none"),
         ("data.group_pattern", 3, "is 3: it must be text, or none"),
         ("model.upsampling", "best", "is 'best': it must be transposed or bilinear"),
-        ("training.strategy", "two", "is 'two': it must be one"),
+        ("training.strategy", "two", "is 'two': it must be auto, one, mirrored or multiworker"),
     ],
 )
 def test_errors_say_the_name_the_value_and_what_is_allowed(name, value, message):

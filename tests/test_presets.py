@@ -5,7 +5,7 @@ import pytest
 from cryoseg_tf.config import PRESETS, Config
 from cryoseg_tf.data.augment import CHANGES
 from cryoseg_tf.errors import ConfigError
-from cryoseg_tf.training.fit import check_names
+from cryoseg_tf.training.assembly import check_names
 
 NAMES = sorted(path.stem for path in PRESETS.glob("*.yaml"))
 

@@ -4,9 +4,8 @@ Training patch ``i`` is a function of ``(seed, i)`` alone, so a run repeats, and
 middle, whatever the threads do.
 """
 
-import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +22,39 @@ from .sampling import Draw
 VALIDATION_SIDE = 1536
 """Validation images with a longer side are scored in windows of it, to bound memory."""
 
+Place = tuple[int, int, int, int]
+"""Top, left, height and width."""
 
-def patches(images: Images, facts: Sequence[Facts], config: Config, start: int = 0) -> tf.data.Dataset:
+
+class Share(NamedTuple):
+    """What a process feeds of each batch: ``held`` of ``of`` equal pieces, from ``first`` on; a replica takes one."""
+
+    first: int
+    held: int
+    of: int
+
+
+def patches(
+    images: Images, facts: Sequence[Facts], config: Config, start: int = 0, share: Share | None = None
+) -> tf.data.Dataset:
     """Return endless batches ``((b, p, p, 1) float32, (b, p, p, 1) uint8)`` from patch ``start`` on.
 
     In each round of ``patches_per_image * images`` patches every image gives as many; the order
-    is shuffled anew each round.
+    is shuffled anew each round. With a share they are the pieces of each batch that it holds, one by one:
+    all shares together give the batches that there are without.
     """
-    source = _Patches(images, facts, config)
+    source, batch = _Patches(images, facts, config), config.training.batch_size
     numbers = tf.data.Dataset.counter(start)
+    if share:
+        piece = batch // share.of
+        held = share.held * piece
+        numbers = tf.data.Dataset.counter(0).map(
+            lambda n: start + n // held * batch + share.first * piece + n % held  # of each batch only what is held
+        )
+        batch = piece
     patch = tf.autograph.experimental.do_not_convert(source.patch)
     mapped = numbers.map(patch, num_parallel_calls=2, deterministic=True)
-    return mapped.batch(config.training.batch_size, drop_remainder=True).prefetch(2).with_options(_options())
+    return mapped.batch(batch, drop_remainder=True).prefetch(2).with_options(_options())
 
 
 class _Patches:
@@ -121,30 +141,53 @@ class _Patches:
         return tf.ensure_shape(pixels, (None, None)), tf.ensure_shape(mask, (None, None))
 
 
-def validation_windows(images: Images, facts: Sequence[Facts], config: Config) -> tf.data.Dataset:
-    """Return whole images, or large ones in windows, as batches of one, padded to the stride."""
-    spec = (tf.TensorSpec((1, None, None, 1), tf.float32), tf.TensorSpec((1, None, None, 1), tf.uint8))
+def validation_windows(
+    images: Images, facts: Sequence[Facts], config: Config, share: Share | None = None
+) -> tf.data.Dataset:
+    """Return whole images, or large ones in windows, as batches of one, padded to the stride.
+
+    With a share they are those that it holds, over and over. Every ``of`` windows make a step, in which each replica
+    takes one; in the last step of a round some take a batch of none.
+    """
+    stride = config.model.stride
+    places = [(index, place) for index, fact in enumerate(facts) for place in _places(images.shape(fact), stride)]
+    taken: Sequence[int] = range(len(places))
+    if share:
+        steps = range(0, len(places), share.of)
+        taken = [step + piece for step in steps for piece in range(share.first, share.first + share.held)]
 
     def windows() -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        for index, fact in enumerate(facts):
-            for _, _, pixels, mask in windows_of(images, index, fact):
+        for number in taken:
+            if number < len(places):
+                index, place = places[number]
+                pixels, mask = _window(images, index, facts[index], place)
                 yield pixels[None, :, :, None], mask[None, :, :, None]
+            else:
+                yield np.zeros((0, stride, stride, 1), np.float32), np.zeros((0, stride, stride, 1), np.uint8)
 
-    stride = config.model.stride
-    count = sum(math.prod(len(_pieces(side, stride)) for side in images.shape(fact)) for fact in facts)
+    batch = None if share else 1
+    spec = (tf.TensorSpec((batch, None, None, 1), tf.float32), tf.TensorSpec((batch, None, None, 1), tf.uint8))
     dataset = tf.data.Dataset.from_generator(windows, output_signature=spec)
-    return dataset.apply(tf.data.experimental.assert_cardinality(count)).with_options(_options())
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(taken))).with_options(_options())
+    return dataset.repeat() if share else dataset
 
 
 def windows_of(images: Images, index: int, facts: Facts) -> Iterator[tuple[slice, slice, npt.NDArray[Any], Mask]]:
     """Yield where each window of an image lies, its normalised pixels, and its mask; they cover the image once."""
-    height, width = images.shape(facts)
-    stride = images.config.model.stride
-    for top, rows in _pieces(height, stride):
-        for left, columns in _pieces(width, stride):
-            pixels, mask = images.window(index, top, left, rows, columns)
-            pixels = normalise(pixels, np.float32(facts.offset), np.float32(facts.scale))
-            yield slice(top, top + rows), slice(left, left + columns), pixels, mask
+    for place in _places(images.shape(facts), images.config.model.stride):
+        top, left, rows, columns = place
+        yield slice(top, top + rows), slice(left, left + columns), *_window(images, index, facts, place)
+
+
+def _places(shape: tuple[int, int], stride: int) -> Iterator[Place]:
+    for top, rows in _pieces(shape[0], stride):
+        for left, columns in _pieces(shape[1], stride):
+            yield top, left, rows, columns
+
+
+def _window(images: Images, index: int, facts: Facts, place: Place) -> tuple[npt.NDArray[Any], Mask]:
+    pixels, mask = images.window(index, *place)
+    return normalise(pixels, np.float32(facts.offset), np.float32(facts.scale)), mask
 
 
 def _options() -> tf.data.Options:

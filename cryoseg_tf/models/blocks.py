@@ -179,11 +179,14 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     Keras 3 writes the same out in a dozen elementwise ones, which took a quarter of each training
     step on a CPU. Weights and results are those of ``keras.layers.BatchNormalization``, but that
-    the moving variance is of the unbiased kind.
+    the moving variance is of the unbiased kind. Where a batch is shared by several replicas of the
+    network, the statistics are those of the whole batch.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         training = bool(training and self.trainable)
+        if training and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            return self._over_replicas(inputs)
         # parameters stay float32 under a mixed-precision policy, as the operation wants them
         gamma, beta, mean, variance = (
             tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
@@ -198,9 +201,24 @@ class FusedBatchNormalization(layers.BatchNormalization):
             is_training=training,
         )
         if training:
-            for moving, batch in (
-                (self.moving_mean, results.batch_mean),
-                (self.moving_variance, results.batch_variance),
-            ):
-                moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1.0 - self.momentum))
+            self._remember(results.batch_mean, results.batch_variance)
         return results.y
+
+    def _over_replicas(self, inputs: Any) -> Any:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        x = tf.cast(inputs, tf.float32)
+        mean, variance = tf.nn.moments(x, axes=(0, 1, 2))
+        # squares are added from near the mean, which all replicas know: those of a far one would drown the variance
+        near = tf.convert_to_tensor(self.moving_mean.value)
+        moments = tf.stack([mean - near, variance + tf.square(mean - near)])
+        context = tf.distribute.get_replica_context()
+        off, square = tf.unstack(context.all_reduce(tf.distribute.ReduceOp.MEAN, moments))
+        mean, variance = near + off, square - tf.square(off)
+        count = tf.cast(replicas * tf.size(x) // tf.shape(x)[-1], tf.float32)
+        self._remember(mean, variance * count / tf.maximum(count - 1.0, 1.0))
+        gamma, beta = (tf.cast(v.value, tf.float32) for v in (self.gamma, self.beta))
+        return tf.cast(tf.nn.batch_normalization(x, mean, variance, beta, gamma, self.epsilon), inputs.dtype)
+
+    def _remember(self, mean: Any, variance: Any) -> None:
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + tf.cast(batch, moving.dtype) * (1.0 - self.momentum))

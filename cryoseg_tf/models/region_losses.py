@@ -8,7 +8,9 @@ image without foreground a loss of 1 whatever is found in it, and no gradient. S
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import keras
@@ -23,13 +25,26 @@ SMOOTH = 1.0
 """Added to both sides of the ratio, in pixels: an empty mask gives a finite loss and gradient."""
 
 
+_apart: ContextVar[bool] = ContextVar("apart", default=False)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within it, what several replicas are given is not one batch: ``pooled`` sums over each replica's alone."""
+    token = _apart.set(True)
+    try:
+        yield
+    finally:
+        _apart.reset(token)
+
+
 def dice(pooled: bool = False, smooth: float = SMOOTH) -> Loss:
     """One minus the soft Dice coefficient.
 
     After Milletari et al. 2016 (doi:10.1109/3DV.2016.79), with a plain sum in the denominator.
 
     Args:
-        pooled: Sum over the whole batch, as the thesis did; each image then gets the batch's value.
+        pooled: Sum over the whole batch, on all replicas, as the thesis did; each image then gets the batch's value.
         smooth: Added to both sides of the ratio, in pixels.
     """
     return tversky(0.5, 0.5, smooth, pooled)
@@ -127,7 +142,7 @@ def _missing(alpha: float, beta: float, smooth: float, pooled: bool) -> Callable
 
     def area(x: Any) -> Any:
         each = tf.reduce_sum(x, axis=(1, 2))
-        return tf.reduce_sum(each, axis=0, keepdims=True) + tf.zeros_like(each) if pooled else each
+        return _pooled(each) if pooled else each
 
     def missing(truth: Any, probabilities: Any) -> tuple[Any, Any]:
         expected = one_hot(truth, probabilities.shape[-1])
@@ -139,3 +154,10 @@ def _missing(alpha: float, beta: float, smooth: float, pooled: bool) -> Callable
         return 1.0 - (2.0 * overlap + smooth) / (total + smooth), counted
 
     return missing
+
+
+def _pooled(each: Any) -> Any:
+    total = tf.reduce_sum(each, axis=0, keepdims=True)
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1 and not _apart.get():
+        total = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, total)
+    return total + tf.zeros_like(each)

@@ -11,6 +11,7 @@ from ..config import TrainingConfig
 from ..io import atomic
 from ..io.table import csv_text
 from ..run import Run
+from .devices import Devices
 from .optimization import averaged
 from .schedules import Rates, cycle_ends
 from .state import Progress, load_state, save_state
@@ -50,6 +51,26 @@ class StopAfter(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class Deadline(keras.callbacks.Callback):
+    """Ends training in mid-epoch when the time is over.
+
+    Args:
+        progress: Told why training ended; how long it took so far counts.
+        seconds: Of work.
+        devices: Whose first process decides.
+    """
+
+    def __init__(self, progress: Progress, seconds: float, devices: Devices) -> None:
+        super().__init__()
+        self.progress, self.devices = progress, devices
+        self.end = time.monotonic() - progress.elapsed + seconds
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        if self.devices.agreed(time.monotonic() > self.end):
+            self.progress.stopped = "the time was over"
+            self.model.stop_training = True
+
+
 class Checkpoints(keras.callbacks.Callback):
     """After each epoch: keep the best weights, save the state, write the history, decide whether to stop.
 
@@ -62,25 +83,15 @@ class Checkpoints(keras.callbacks.Callback):
         network: What is written as the model: that which is trained, or a part that shares its weights.
         progress: Updated after each epoch.
         config: For how long to wait for a better epoch.
-        deadline: Seconds of work after which to stop, or None.
     """
 
-    def __init__(
-        self, run: Run, network: keras.Model, progress: Progress, config: TrainingConfig, deadline: float | None
-    ) -> None:
+    def __init__(self, run: Run, network: keras.Model, progress: Progress, config: TrainingConfig) -> None:
         super().__init__()
         self.run, self.network, self.progress, self.config = run, network, progress, config
-        self.deadline = deadline
         self.state = run.path / "state" / "last.npz"
         self.snapshots = cycle_ends(config) if config.snapshots else []
         self.started = time.monotonic() - progress.elapsed
         self._validation = ExitStack()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Stop in mid-epoch when the time is over."""
-        if self.deadline is not None and time.monotonic() - self.started > self.deadline:
-            self.progress.stopped = "the time was over"
-            self.model.stop_training = True
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
         """Validate the average of the weights, where there is one."""
@@ -100,7 +111,7 @@ class Checkpoints(keras.callbacks.Callback):
         progress, logs = self.progress, logs or {}
         dice = float(logs["val_dice"])
         progress.epoch = epoch + 1
-        rate = float(self.model.optimizer.learning_rate)
+        rate = float(self.model.optimizer.learning_rate.numpy())
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
         if dice > progress.best_dice:
             with averaged(self.model):

@@ -15,6 +15,7 @@ from ..data.images import Facts
 from ..data.patches import patch_side
 from ..data.preprocess import SMALLEST_SIDE, model_shape
 from ..errors import DataError
+from .devices import ONE, Devices
 from .precision import choose_precision
 from .scale import Scale, choose_scale, typical_diameters
 from .strategy import has_gpu
@@ -44,8 +45,8 @@ class Choices(NamedTuple):
     lines: tuple[str, ...]
 
 
-def resolve(config: Config, found: Survey) -> Choices:
-    """Fill in what follows from the images.
+def resolve(config: Config, found: Survey, devices: Devices = ONE) -> Choices:
+    """Fill in what follows from the images, and from what is trained on.
 
     Raises:
         ConfigError: If there is not one weight for each class.
@@ -59,7 +60,7 @@ def resolve(config: Config, found: Survey) -> Choices:
     zooms = [side / min(fact.shape) for fact, side in zip(found.train, sides, strict=True)]
     diameters = typical_diameters(found.train, zooms)
     patch = config.data.patch or patch_side(sides, config.model.stride, min(diameters.values()))
-    batch, room = _batch(config, patch)
+    batch, room = _batch(config, patch, devices)
     precision, reason = choose_precision(config.training.precision)
     shares = _shares(found.train, len(config.data.classes))
     weights = _class_weights(config, shares)
@@ -137,19 +138,21 @@ def _sides(facts: Sequence[Facts], contract: Contract) -> list[int]:
     return sides
 
 
-def _batch(config: Config, patch: int) -> tuple[int, str]:
+def _batch(config: Config, patch: int, devices: Devices) -> tuple[int, str]:
     """Return the batch size that is set, or the largest that memory holds; and how they compare."""
     each, wanted = BYTES * patch * patch * config.model.base_filters / 2**30, config.training.batch_size
     if has_gpu():
-        return wanted, f"about {wanted * each:.2g} GB of the GPU's memory"
+        return wanted, f"about {wanted * each / devices.replicas:.2g} GB of each GPU's memory"
     free = psutil.virtual_memory().available / 2**30
-    if each > free:
+    here = devices.replicas // devices.workers
+    if here * each > free:
         raise DataError(
             f"a patch of {patch} px takes about {each:.2g} GB to train on and {free:.2g} GB are free: "
             "set a smaller data.patch or model.base_filters"
         )
-    batch = min(wanted, max(1, int(free * MEMORY_SHARE / each)))
-    words = f"about {batch * each:.2g} of {free:.2g} GB that are free"
+    fit = max(1, int(free * MEMORY_SHARE / each / here))  # for each replica
+    batch = min(wanted, fit * devices.replicas)
+    words = f"about {batch * each / devices.workers:.2g} of {free:.2g} GB that are free"
     return batch, words if batch == wanted else f"{words}; {wanted} would not fit"
 
 

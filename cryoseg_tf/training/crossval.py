@@ -11,9 +11,11 @@ from ..data.splits import Split
 from ..errors import ConfigError, RunError
 from ..io import atomic
 from ..run import Existing, Run
+from .assembly import check_names
 from .choices import resolve
+from .devices import find_devices, refuse_cluster
 from .ensemble import join
-from .fit import check_names, fit
+from .fit import fit
 from .strategy import use_threads
 from .survey import survey
 
@@ -51,6 +53,7 @@ def fit_folds(
         RunError: If the folder cannot be written, resumed or overwritten.
     """
     use_threads()
+    refuse_cluster(config.training, "folds are trained by one process")
     check_names(config)
     if config.data.split == "area":
         raise ConfigError("data.split is area, and folds hold whole images back: leave one of them out")
@@ -81,7 +84,7 @@ def _fixed(folder: Run, config: Config, splits: Sequence[Split]) -> Config:
         pairs = sorted({pair.name: pair for split in splits for pair in split.validation}.items())
         everything = Split(tuple(pair for _, pair in pairs), ())
         log.info("reading all %d annotated images", len(pairs))
-        fixed = resolve(config, survey(everything, config)).config
+        fixed = resolve(config, survey(everything, config), find_devices(config.training)).config
         with atomic.written(place) as part:
             fixed.save(part)
     return folder.config

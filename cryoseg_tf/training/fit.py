@@ -2,32 +2,32 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
-import tensorflow as tf
 
-from ..config import Config, channels
+from ..config import Config
 from ..data.images import Images
-from ..data.pipeline import patches, validation_windows
+from ..data.pipeline import patches
 from ..data.preview import write_preview
 from ..data.splits import Split
 from ..io import atomic
-from ..models.losses import build_loss
-from ..models.metrics import MeanDice
-from ..models.registry import architecture, build_model
-from ..models.supervision import training_model
 from ..run import Existing, Run, RunInfo
+from . import cluster
+from .assembly import check_names, compiled
 from .calibrate import calibrate
-from .callbacks import Checkpoints, Schedule, StopAfter, save_model, write_history
+from .callbacks import Checkpoints, Deadline, Schedule, StopAfter, save_model, write_history
 from .choices import resolve
+from .devices import Devices, check_batch, find_devices
+from .feed import Feed
 from .hard import errors_at, stage_ends
-from .optimization import averaged, build_optimizer, check_optimization
+from .optimization import averaged
 from .planning import SAFETY, START_UP, plan, time_training
-from .precision import layers_in
-from .records import check_unchanged, write_records
+from .records import check_same, check_unchanged, write_records
 from .schedules import learning_rates
 from .state import Progress, load_state
 from .strategy import use_threads
@@ -78,34 +78,43 @@ def fit(
     """
     started = time.monotonic()
     use_threads()
+    devices = find_devices(config.training)  # several workers meet before anything is computed
+    log.info("devices: %s", devices.words)
+    check_batch(config.training.batch_size, devices.replicas)
     check_names(config)
-    folder = Run(run)
-    folder.claim(existing)  # before the images are read: a refusal should not wait for that
-    log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
-    found = survey(split, config)
-    with folder.writing(config, minutes, existing) as info:
-        if info.status == "finished":
-            log.info("%s is finished: nothing is left to train", folder.path)
-            return _result(folder, load_progress(folder))
-        training = Training(folder, info, split, found, started)
-        if preview:
-            training.write_preview()
-        try:
-            return training.run_to_the_end(callbacks)
-        except KeyboardInterrupt:
-            training.leave_usable()
-            raise
+    with cluster.training_of(devices.workers), _place(devices, Run(run), existing) as (folder, then):
+        folder.claim(then)  # before the images are read: a refusal should not wait for that
+        log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
+        found = survey(split, config)
+        if not devices.first:
+            devices.hand_out(folder.path)
+        with folder.writing(config, minutes, then) as info, cluster.training_of(devices.workers):
+            if devices.first:
+                devices.hand_out(folder.path)
+            if info.status == "finished":
+                log.info("%s is finished: nothing is left to train", run)
+                return _result(run, load_progress(folder))
+            training = Training(folder, info, split, found, started)
+            if preview:
+                training.write_preview()
+            try:
+                return _result(run, training.run_to_the_end(callbacks))
+            except KeyboardInterrupt:
+                training.leave_usable()
+                raise
 
 
-def check_names(config: Config) -> None:
-    """Refuse an architecture, loss, optimizer or schedule that is not known, before anything is read.
+@contextmanager
+def _place(devices: Devices, run: Run, existing: Existing) -> Iterator[tuple[Run, Existing]]:
+    """Yield where this worker writes, and what is there: the first one the run, the others what will be thrown away.
 
-    Raises:
-        ConfigError: Naming it and those that are known.
+    These resume what the first one hands out. So all of them run the same code, and the run is written once.
     """
-    architecture(config.model)
-    build_loss(config.training.loss, (1.0,) * len(config.data.classes))
-    check_optimization(config.training)
+    if devices.first:
+        yield run, existing
+        return
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        yield Run(folder), "resume"
 
 
 def load_progress(run: Run) -> Progress:
@@ -119,18 +128,16 @@ class Training:
 
     def __init__(self, run: Run, info: RunInfo, split: Split, found: Survey, started: float) -> None:
         self.run, self.minutes, self.found = run, info.minutes, found
+        self.devices = find_devices(info.requested.training)
         begun = (run.path / "config.yaml").is_file()
         if begun:
             self.config, self.contract = run.config, run.contract
             check_unchanged(run, split, found.files)
         else:
-            self.config, self.contract, lines = resolve(info.requested, found)
-            for line in lines:
-                log.info("%s", line)
-        self.train, self.validation = (
-            Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation)
-        )
-        self.network, self.model = compiled(self.config)
+            self._choose(info.requested)
+        train, validation = (Images(pairs, self.config, self.contract) for pairs in (split.train, split.validation))
+        self.feed = Feed(self.devices, train, validation, found)
+        self.network, self.model = compiled(self.config, self.devices)
         if not begun:
             self._fix(split, started)
         self.progress = Progress()
@@ -138,17 +145,19 @@ class Training:
             self.progress = load_state(run.path / "state" / "last.npz", self.model)
         self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
 
-    def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> FitResult:
+    def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
         """Train what is left, calibrate, and mark the run as finished."""
         progress = self.progress
         write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
         self.run.update(status="running")  # a resumed run may say that it was interrupted
         for number, last in enumerate(stage_ends(self.config)):
             if progress.epoch < last and not progress.stopped:
-                self._learn(number, last, callbacks)
+                with self.devices.scope():
+                    self._learn(number, last, callbacks)
         calibration = None
-        if self.config.training.calibrate and self.run.model_file.is_file():
-            self.contract, calibration = calibrate(self.run.load_model(raw=True), self._windows(), self.contract)
+        if self.config.training.calibrate and self.devices.first and self.run.model_file.is_file():
+            windows = self.feed.windows()
+            self.contract, calibration = calibrate(self.run.load_model(raw=True), windows, self.contract)
         self.run.update(
             status="finished",
             contract=self.contract,
@@ -156,12 +165,13 @@ class Training:
             best_epoch=progress.best_epoch,
             validation_dice=progress.best_dice,
         )
-        return _result(self.run, progress)
+        self.devices.agreed(True)  # none leaves while another may need it
+        return progress
 
     def write_preview(self) -> None:
         """Draw patches as the network will see them."""
         path = self.run.path / "preview.png"
-        write_preview(path, self._patches())
+        write_preview(path, patches(self.feed.train, self.found.train, self.config))
         log.info("preview: %s", path)
 
     def leave_usable(self) -> None:
@@ -176,73 +186,64 @@ class Training:
 
     def _learn(self, stage: int, last: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Train until epoch ``last``."""
-        config, progress, steps = self.config, self.progress, self._steps()
+        config, progress, steps = self.config, self.progress, self.feed.steps
         if stage:
-            errors = self.run.path / "state" / f"errors_{stage}.npz"
-            with averaged(self.model):
-                self.train.hard = errors_at(errors, self.network, self.train, self.found.train)
+            self._look_at_errors(self.run.path / "state" / f"errors_{stage}.npz")
         done = progress.epoch * steps
-        deadline = self.minutes * 60 * 1.04 - START_UP if self.minutes else None
+        validation, rounds = self.feed.validated()
+        deadline = [Deadline(progress, self.minutes * 60 * 1.04 - START_UP, self.devices)] if self.minutes else []
         self.model.fit(
-            self._patches(done * config.training.batch_size),
+            self.feed.patches(done * config.training.batch_size),
             steps_per_epoch=steps,
             initial_epoch=progress.epoch,
             epochs=config.training.epochs,
-            validation_data=self._windows(),
+            validation_data=validation,
+            validation_steps=rounds,
             shuffle=False,  # the pipeline does it
             verbose=0,
             callbacks=[
                 Schedule(learning_rates(config.training, steps * config.training.epochs), done),
-                Checkpoints(self.run, self.network, progress, config.training, deadline),
+                *deadline,
+                Checkpoints(self.run, self.network, progress, config.training),
                 StopAfter(last),
                 keras.callbacks.TensorBoard(self.run.path / "logs", write_graph=False),
                 *callbacks,
             ],
         )
 
-    def _patches(self, start: int = 0) -> tf.data.Dataset:
-        return patches(self.train, self.found.train, self.config, start)
+    def _look_at_errors(self, path: Path) -> None:
+        """Have patches taken where the network errs, or erred when the file was written."""
+        train, facts = self.feed.train, self.found.train
+        with averaged(self.model):
+            if self.devices.first:
+                errors_at(path, self.network, train, facts)
+            self.devices.hand_out(self.run.path, [str(path.relative_to(self.run.path))])
+            train.hard = errors_at(path, self.network, train, facts)
 
-    def _windows(self) -> tf.data.Dataset:
-        return validation_windows(self.validation, self.found.validation, self.config)
-
-    def _steps(self) -> int:
-        count = self.config.data.patches_per_image * len(self.found.train)
-        return -(-count // self.config.training.batch_size)
+    def _choose(self, requested: Config) -> None:
+        """Fill in what follows from the images, and from the first worker's memory."""
+        chosen, contract, lines = resolve(requested, self.found, self.devices)
+        check_same(self.found.files, self.devices)
+        self.config = self.devices.same(chosen)
+        self.contract = self.devices.same(contract)
+        for line in lines:
+            log.info("%s", line)
 
     def _fix(self, split: Split, started: float) -> None:
         """Write down, before the first step, all that the training will depend on."""
         if self.minutes:
             log.info("timing the first steps")
-            timing = time_training(self.model, self.network, self._patches(), self._windows())
+            timing = time_training(self.model, self.network, self.feed)
             left = self.minutes * 60 * SAFETY - START_UP - (time.monotonic() - started)
-            self.config, line = plan(self.config, timing, left, len(self.found.train))
-            self.train.config = self.validation.config = self.config
-            log.info("%s", line)
+            if self.devices.first:
+                self.config, line = plan(self.config, timing, left, len(self.found.train))
+                log.info("%s", line)
+            self.feed.config = self.config = self.devices.same(self.config)
         write_records(self.run, split, self.config, self.found.files)
         self.run.update(contract=self.contract)
         with atomic.written(self.run.path / "config.yaml") as part:  # the last: it says that all is fixed
             self.config.save(part)
 
 
-def compiled(config: Config) -> tuple[keras.Model, keras.Model]:
-    """Build the network, and around it the model that is trained, with its optimizer and loss.
-
-    Raises:
-        ConfigError: If the settings name a loss or an optimizer that is not known.
-    """
-    training = config.training
-    weights = training.class_weights if isinstance(training.class_weights, tuple) else None
-    with layers_in(training.precision):
-        network = build_model(config.model, channels(config.data.classes), config.seed)
-        model = training_model(network, config.model, config.seed)
-    optimizer = build_optimizer(training)
-    # built here: made inside the first step, the optimizer's variables would have it traced twice
-    optimizer.build(model.trainable_variables)
-    # on a CPU XLA is a quarter slower
-    model.compile(optimizer, build_loss(training.loss, weights), metrics=[MeanDice()], jit_compile=False)
-    return network, model
-
-
-def _result(run: Run, progress: Progress) -> FitResult:
-    return FitResult(run.path, progress.best_epoch, progress.best_dice, progress.epoch, progress.stopped)
+def _result(run: Path | str, progress: Progress) -> FitResult:
+    return FitResult(Path(run), progress.best_epoch, progress.best_dice, progress.epoch, progress.stopped)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import keras
-import tensorflow as tf
 
 from ..config import Config
 from ..errors import ConfigError
+from .devices import Devices
+from .feed import Feed
 from .state import Progress, restore, save_state, snapshot
 
 EPOCHS_WANTED = 20
@@ -46,36 +47,40 @@ class Timing(NamedTuple):
 
 
 class _StepTimes(keras.callbacks.Callback):
-    def __init__(self) -> None:
+    def __init__(self, devices: Devices) -> None:
         super().__init__()
+        self.devices = devices
         self.ends: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         self.ends.append(time.perf_counter())
         timed = self.ends[UNTIMED:]
-        if len(timed) > 3 and timed[-1] - timed[0] > SECONDS_TIMED:
+        if self.devices.agreed(len(timed) > 3 and timed[-1] - timed[0] > SECONDS_TIMED):
             self.model.stop_training = True
 
 
-def time_training(
-    model: keras.Model, network: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset
-) -> Timing:
+def time_training(model: keras.Model, network: keras.Model, feed: Feed) -> Timing:
     """Time real steps, a validation and a saving; the model is left as it was.
 
     Args:
         model: What is trained.
         network: What is saved.
-        train: Batches to train on.
-        validation: Windows to validate on.
+        feed: What to train and validate on.
     """
+    with feed.devices.scope():
+        return _timed(model, network, feed)
+
+
+def _timed(model: keras.Model, network: keras.Model, feed: Feed) -> Timing:
     before = snapshot(model)
-    times = _StepTimes()
+    times = _StepTimes(feed.devices)
     steps = UNTIMED + 1 + STEPS_TIMED
-    model.fit(train, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[times])
+    model.fit(feed.patches(), steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0, callbacks=[times])
     step = statistics.median(end - start for start, end in pairwise(times.ends[UNTIMED:]))
-    model.evaluate(validation, verbose=0)
+    validation, rounds = feed.validated()
+    model.evaluate(validation, steps=rounds, verbose=0)
     start = time.perf_counter()
-    model.evaluate(validation, verbose=0)
+    model.evaluate(validation, steps=rounds, verbose=0)
     validated = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         save_state(Path(folder) / "state.npz", model, Progress())

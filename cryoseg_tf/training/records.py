@@ -1,6 +1,7 @@
 """What a run notes down of its images and its machine, and checks when it goes on."""
 
 import importlib.metadata
+import json
 import platform
 from typing import Any
 
@@ -9,6 +10,7 @@ from ..data.splits import Split
 from ..errors import RunError
 from ..io import atomic
 from ..run import Run
+from .devices import Devices
 from .strategy import device
 
 
@@ -57,3 +59,19 @@ def check_unchanged(run: Run, split: Split, files: dict[str, str]) -> None:
             f"the groups of images changed, or how they are divided, since {run.path} was begun: "
             "start anew with --overwrite"
         )
+
+
+def check_same(files: dict[str, str], devices: Devices) -> None:
+    """Refuse to train on other images than worker 0 has; all workers have to call it.
+
+    Args:
+        files: SHA-256 of each image and mask by name.
+        devices: What is trained on.
+
+    Raises:
+        RunError: Naming the first that differs.
+    """
+    there: dict[str, str] = json.loads(devices.told(json.dumps(files).encode()))
+    other = sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
+    if other:
+        raise RunError(f"{other[0]} is not what worker 0 has: all workers need the same images")

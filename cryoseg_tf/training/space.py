@@ -22,7 +22,7 @@ import yaml
 from ..config import AugmentationConfig, Branch, Config
 from ..errors import ConfigError
 from ..expressions import read_term, read_yaml
-from .fit import check_names
+from .assembly import check_names
 from .parameter import Parameter, read_parameter
 
 SPACES = Path(__file__).parents[1] / "spaces"

@@ -141,9 +141,12 @@ def attempt(job: Job, run: Run, spent: float = 0.0) -> Outcome:
     """Train, or go on with it, and say how it went; so many seconds of its time were spent before."""
     left = math.inf if job.seconds is None else job.seconds - spent
     deadline = StopAt(time.monotonic() + left)
+    config = job.config
+    if config.training.strategy == "auto":  # a search makes use of several devices by several trials
+        config = config.replace({"training.strategy": "one"})
     try:
         result = fit(
-            job.config, job.split, run.path, existing="resume", callbacks=[deadline, keras.callbacks.TerminateOnNaN()]
+            config, job.split, run.path, existing="resume", callbacks=[deadline, keras.callbacks.TerminateOnNaN()]
         )
     except CryoSegError as error:
         return Outcome(status="failed", reason=_diverged(run) or str(error))

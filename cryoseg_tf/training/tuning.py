@@ -12,6 +12,7 @@ from ..errors import ConfigError, RunError
 from ..io import atomic
 from ..io.lock import locked
 from .chief import serve
+from .devices import refuse_cluster
 from .search import Search
 from .task import EPOCHS, SETUP, Setup, Task
 from .trial import launch
@@ -105,6 +106,7 @@ def _opened(out: Path, task: Task, overwrite: bool) -> Iterator[Search]:
     """Begin a search, or go on with one, while no other process does."""
     if not task.parameters:
         raise ConfigError(f"hyperband sets {EPOCHS} itself, and nothing else is to be searched: name more settings")
+    refuse_cluster(task.config.training, "a trial is made by one process")
     task.space.check(task.config)
     claim(out)
     out.mkdir(parents=True, exist_ok=True)

@@ -7,17 +7,17 @@ from cryoseg_tf.data.augment import coarser_scan
 from cryoseg_tf.data.geometry import draws, flips_and_turns
 from cryoseg_tf.data.images import Images, examine
 from cryoseg_tf.data.pairs import find_pairs, read_annotated
-from cryoseg_tf.data.pipeline import patches, validation_windows
+from cryoseg_tf.data.pipeline import Share, patches, validation_windows
 
 CONTRACT = Contract(classes=("background", "cell"))
 
 
-def pipeline(data, start=0, **settings):
+def pipeline(data, start=0, share=None, **settings):
     config = Config().replace({"model.depth": 2, "data.patch": 32, "training.batch_size": 4, **settings})
     pairs = find_pairs(data)
     facts = [examine(read_annotated(p, config.data), CONTRACT) for p in pairs]
     images = Images(pairs, config, CONTRACT)
-    return images, patches(images, facts, config, start), validation_windows(images, facts, config)
+    return images, patches(images, facts, config, start, share), validation_windows(images, facts, config, share)
 
 
 def take(dataset, count):
@@ -29,6 +29,33 @@ def test_a_patch_depends_on_its_number_alone(data):
     later_x, later_y = take(pipeline(data, start=8)[1], 4)
     np.testing.assert_array_equal(x[8:], later_x)
     np.testing.assert_array_equal(y[8:], later_y)
+
+
+@pytest.mark.parametrize(
+    "shares", [[Share(0, 4, 4)], [Share(0, 2, 4), Share(2, 2, 4)], [Share(0, 1, 2), Share(1, 1, 2)]]
+)
+def test_shares_together_are_the_whole_batch(data, shares):
+    x, y = take(pipeline(data, start=8)[1], 3)
+    for share in shares:
+        pieces = take(pipeline(data, 8, share)[1], 3 * share.held)
+        size = 4 // share.of
+        held = slice(share.first * size, (share.first + share.held) * size)
+        for whole, piece in zip((x, y), pieces, strict=True):
+            expected = whole.reshape(3, 4, *whole.shape[1:])[:, held].reshape(piece.shape)
+            np.testing.assert_array_equal(piece, expected)
+
+
+def test_shares_together_validate_each_window_once(data):
+    whole, batch = list(pipeline(data)[2].as_numpy_iterator()), {"training.batch_size": 20}
+    for of in (4, 5):
+        steps = -(-len(whole) // of)
+        pieces = [Share(piece, 1, of) for piece in range(of)]
+        shares = [list(pipeline(data, 0, share, **batch)[2].take(steps).as_numpy_iterator()) for share in pieces]
+        windows = [share[step] for step in range(steps) for share in shares]
+        assert all(len(x) == 0 for x, _ in windows[len(whole) :])
+        for (x, y), (other_x, other_y) in zip(whole, windows, strict=False):
+            np.testing.assert_array_equal(x, other_x)
+            np.testing.assert_array_equal(y, other_y)
 
 
 def test_the_cache_changes_nothing(data):

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from cryoseg_tf import Config, Run, find_pairs, fit, split
 from cryoseg_tf.training import strategy
-from cryoseg_tf.training.fit import compiled
+from cryoseg_tf.training.assembly import compiled
 from cryoseg_tf.training.precision import choose_precision
 from cryoseg_tf.training.state import load_state, save_state
 
