@@ -8,9 +8,12 @@ import atexit
 import functools
 import io
 import json
+import logging
 import os
 import re
+import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +26,8 @@ import tensorflow as tf
 from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
 
 from ..errors import ConfigError, RunError
+
+log = logging.getLogger(__name__)
 
 TF_CONFIG, TASKS = "TF_CONFIG", "SLURM_STEP_NUM_TASKS"
 
@@ -108,8 +113,12 @@ def join(cluster: Member) -> tf.distribute.Strategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
+    log.info(
+        "worker %d of %d: waiting for all of %s", cluster.number, len(cluster.addresses), ", ".join(cluster.addresses)
+    )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+        with _ended_by_ctrl_c():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except RuntimeError:
         raise ConfigError(
             "TensorFlow was in use before this process could join the others: a training on several machines has to "
@@ -123,6 +132,19 @@ def join(cluster: Member) -> tf.distribute.Strategy:
         ) from None
     atexit.register(_leave)
     return strategy
+
+
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once: while TensorFlow waits, Python does not come to see it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
