@@ -13,7 +13,7 @@ from . import options
 from .sources import load_model, loader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.batch import Outcome
@@ -76,7 +76,6 @@ def command(
 
     _look(source, out, runtime, precision)  # a wrong path should not wait for TensorFlow
     reporter.start(threads)
-    from cryoseg_tf.data.preprocess import EMPTY
     from cryoseg_tf.segmentation import segment_files
     from cryoseg_tf.segmentation.batch import claim, collect
     from cryoseg_tf.training.strategy import available_cores
@@ -95,17 +94,11 @@ def command(
             outcomes.append(outcome)
             if not as_json:
                 click.echo(line(outcome))
-    failed = sum(bool(o.error) for o in outcomes)
     if as_json:
         click.echo(json.dumps([as_dict(o) for o in outcomes], indent=2))
     else:
-        skipped = sum(o.skipped for o in outcomes)
-        empty = sum(o.status in EMPTY for o in outcomes)
-        notes = {"done before": skipped, "empty, see above": empty, "failed": failed}
-        done = reporter.count(len(outcomes) - failed, "mask is", "masks are")
-        done += f" in {out}" + ", with the uncertainty of each pixel beside each" * uncertainty
-        click.echo(done + "".join(f"; {n} {t}" for t, n in notes.items() if n))
-    if failed:
+        click.echo(summary(outcomes, out) + ", with the uncertainty of each pixel beside each" * uncertainty)
+    if any(outcome.error for outcome in outcomes):
         raise click.exceptions.Exit(1)
 
 
@@ -146,6 +139,22 @@ def _look(source: Path, out: Path, runtime: str | None, precision: str | None) -
         raise ExportError(
             f"{source} is a run, which runs in Keras: {' and '.join(asked)} can be asked of a bundle only"
         )
+
+
+def summary(outcomes: "Sequence[Outcome]", out: Path) -> str:
+    """Say in a line what became of all images."""
+    from cryoseg_tf.data.preprocess import EMPTY
+
+    from .reporter import count
+
+    failed = sum(bool(outcome.error) for outcome in outcomes)
+    notes = {
+        "done before": sum(outcome.skipped for outcome in outcomes),
+        "empty, see above": sum(outcome.status in EMPTY for outcome in outcomes),
+        "failed": failed,
+    }
+    done = count(len(outcomes) - failed, "mask is", "masks are") + f" in {out}"
+    return done + "".join(f"; {number} {what}" for what, number in notes.items() if number)
 
 
 def line(outcome: "Outcome") -> str:
