@@ -52,7 +52,7 @@ def calibration_tiles(run: Run, images: list[Micrograph]) -> list[Array]:
         facts = examine(image, contract)
         if facts.status in EMPTY:
             continue
-        pixels = at_network_scale(image.pixels, facts.shape).astype(np.float32)
+        pixels = at_network_scale(image.pixels, facts.shape, slice(None), slice(None))
         x = normalise(pixels, facts.offset, facts.scale)
         tiles += [tile[None, :, :, None] for tile in _cut(x, stride)]
     return tiles

@@ -156,12 +156,27 @@ def resample(images: Tensor, shape: Tensor) -> Tensor:
         shape: The new ``(height, width)``.
     """
     size = tf.shape(images)
-    rows, row_weight = _taps(size[1], shape[0])
-    images = tf.reduce_mean(tf.gather(images, rows, axis=1), axis=3)
-    images = _lerp(images[:, :, 0], images[:, :, 1], row_weight[:, None, None])
-    columns, column_weight = _taps(size[2], shape[1])
-    images = tf.reduce_mean(tf.gather(images, columns, axis=2), axis=4)
-    return _lerp(images[:, :, :, 0], images[:, :, :, 1], column_weight[:, None])
+    images = _along(images, *_taps(size[1], shape[0]), 1)
+    return _along(images, *_taps(size[2], shape[1]), 2)
+
+
+def resample_part(image: Any, shape: tuple[int, int], rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+    """Return a window of what ``resample`` makes of an image, from the pixels that it depends on alone.
+
+    Args:
+        image: ``(height, width)`` or ``(height, width, channels)``; only a window of it is read.
+        shape: The new ``(height, width)`` of the whole.
+        rows: Of the window.
+        columns: Of the window.
+    """
+    axes = [_taps(tf.constant(old), tf.constant(new)) for old, new in zip(image.shape, shape, strict=False)]
+    (above, down), (left, across) = (
+        (taps.numpy()[window], weight[window]) for (taps, weight), window in zip(axes, (rows, columns), strict=True)
+    )
+    source = image[above.min() : above.max() + 1, left.min() : left.max() + 1].astype(np.float32)
+    source = source.reshape(1, *source.shape[:2], -1)
+    result = _along(_along(source, above - above.min(), down, 1), left - left.min(), across, 2).numpy()[0]
+    return result if image.ndim > 2 else result[:, :, 0]
 
 
 def nearest(mask: Any, shape: tuple[int, int]) -> Any:
@@ -201,6 +216,13 @@ def _taps(length: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     pairs = tf.stack([first, tf.minimum(first + 1, pooled - 1)], axis=1)
     indices = pairs[:, :, None] * pool + tf.range(pool)[None, None, :]
     return tf.minimum(indices, length - 1), centres - lower
+
+
+def _along(images: Tensor, taps: Tensor, weight: Tensor, axis: int) -> Tensor:
+    """Resample along an axis, by what ``_taps`` gives for it."""
+    pooled = tf.reduce_mean(tf.gather(images, taps, axis=axis), axis=axis + 2)
+    before, after = (slice(None),) * (axis + 1), (None,) * (3 - axis)
+    return _lerp(pooled[*before, 0], pooled[*before, 1], weight[:, *after])
 
 
 def _lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ..config import Contract
-from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample, status
+from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample_part, status
 from ..errors import DataError
 from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
@@ -68,11 +68,11 @@ def examine(micrograph: Micrograph, contract: Contract) -> Facts:
     return Facts(np.float32(offset), np.float32(scale), (height, width), Status(int(found[0])))
 
 
-def at_network_scale(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Return pixels resampled to ``shape``, as float32; the same ones if they have it."""
+def at_network_scale(pixels: Pixels, shape: tuple[int, int], rows: slice, columns: slice) -> Array:
+    """Return a window of pixels resampled to ``shape``, as float32: of the same ones if they have it."""
     if shape == pixels.shape:
-        return pixels
-    return resample(pixels.astype(np.float32)[None, :, :, None], shape).numpy()[0, :, :, 0]
+        return pixels[rows, columns].astype(np.float32)
+    return resample_part(pixels, shape, rows, columns)
 
 
 class Segmenter:
@@ -119,10 +119,9 @@ class Segmenter:
         mask = np.zeros((height, width), np.uint8)
         kept = self._background(height, width) if probabilities else None
         if facts.status not in EMPTY:
-            source = at_network_scale(pixels, facts.shape)
-            predictions = self._predict(source, facts.offset, facts.scale)
+            predictions = self._predict(pixels, facts)
             if facts.shape != pixels.shape:
-                predictions = _scaled_back(predictions, source.shape, self.predictor.channels, (height, width))
+                predictions = _scaled_back(predictions, facts.shape, self.predictor.channels, (height, width))
             for rows, columns, values in predictions:
                 mask[rows, columns] = decide(values, contract.threshold)
                 if kept is not None:
@@ -135,16 +134,17 @@ class Segmenter:
             kept[..., 0] = 1
         return kept
 
-    def _predict(self, pixels: Pixels, offset: np.float32, scale: np.float32) -> Iterator["_Piece"]:
-        """Yield the probabilities of each tile's core, cut to the image."""
-        height, width = pixels.shape
+    def _predict(self, pixels: Pixels, facts: Facts) -> Iterator["_Piece"]:
+        """Yield the probabilities of each tile's core, cut to the image, at the network's scale."""
+        height, width = facts.shape
         plan = self._plan(height, width)
         size = self.predictor.batch
         groups = (plan[first : first + size] for first in range(0, len(plan), size))
         batches = (
-            np.stack([normalise(_window(pixels, tile), offset, scale) for tile in group])[..., None] for group in groups
+            np.stack([normalise(_window(pixels, facts.shape, tile), facts.offset, facts.scale) for tile in group])
+            for group in groups
         )
-        results = (result for batch in self.predictor.map(batches) for result in batch)
+        results = (result for batch in self.predictor.map(b[..., None] for b in batches) for result in batch)
         for tile, result in zip(plan, results, strict=True):
             core = result[tile.rows.core, tile.columns.core]
             rows = slice(tile.rows.write.start, min(tile.rows.write.stop, height))
@@ -165,13 +165,12 @@ class Segmenter:
 _Piece = tuple[slice, slice, Array]
 
 
-def _window(pixels: Pixels, tile: Tile) -> Array:
-    """Read a window as float32; beyond the image its last row and column repeat."""
+def _window(pixels: Pixels, shape: tuple[int, int], tile: Tile) -> Array:
+    """Read a window of what the pixels are at ``shape``; beyond the image its last row and column repeat."""
     rows, columns = (
-        np.minimum(np.arange(span.read.start, span.read.stop), side - 1)
-        for span, side in zip(tile, pixels.shape, strict=True)
+        np.minimum(np.arange(span.read.start, span.read.stop), side - 1) for span, side in zip(tile, shape, strict=True)
     )
-    inside = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float32)
+    inside = at_network_scale(pixels, shape, slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     missing = [(0, len(index) - side) for index, side in zip((rows, columns), inside.shape, strict=True)]
     return np.pad(inside, missing, mode="edge") if np.any(missing) else inside
 
@@ -190,4 +189,8 @@ def _scaled_back(
     whole: npt.NDArray[Any] = np.empty((*shape, channels), np.float32)
     for rows, columns, values in predictions:
         whole[rows, columns] = values
-    yield slice(0, size[0]), slice(0, size[1]), resample(whole[None], size).numpy()[0]
+    columns = slice(0, size[1])
+    step = max(1, BAND // size[1])
+    for top in range(0, size[0], step):  # all at once would take some 90 bytes a pixel
+        rows = slice(top, min(top + step, size[0]))
+        yield rows, columns, resample_part(whole, size, rows, columns)

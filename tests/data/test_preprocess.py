@@ -16,6 +16,7 @@ from cryoseg_tf.data.preprocess import (
     normalise,
     pad,
     resample,
+    resample_part,
     status,
 )
 
@@ -139,6 +140,15 @@ def test_downsampling_does_not_alias():
     stripes = np.tile(np.array([0.0, 1.0], np.float32), 64)[None, None, :, None] * np.ones((1, 128, 1, 1), np.float32)
     result = resample(stripes, (32, 30)).numpy()
     assert np.abs(result - 0.5).max() < 1e-5
+
+
+@pytest.mark.parametrize("shape", [(31, 23), (64, 96), (150, 201), (9, 300), (64, 24)])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_a_window_is_that_of_the_whole_to_the_bit(shape, channels):
+    x = np.random.default_rng(0).integers(0, 60000, (64, 96, *([channels] if channels else []))).astype(np.uint16)
+    whole = resample(x.astype(np.float32).reshape(1, 64, 96, -1), shape).numpy()[0].reshape(*shape, *x.shape[2:])
+    for rows, columns in [(slice(None), slice(None)), (slice(3, 9), slice(5, 20)), (slice(8, 9), slice(0, 23))]:
+        np.testing.assert_array_equal(resample_part(x, shape, rows, columns), whole[rows, columns])
 
 
 def test_masks_take_the_pixel_under_each_new_centre():
