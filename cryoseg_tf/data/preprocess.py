@@ -19,6 +19,9 @@ Tensor = Any  # a tf.Tensor, eager or symbolic: TensorFlow's stubs have no usefu
 GRID = 2**20
 """Statistics are taken from about this many pixels of an image."""
 
+STRIP = 32
+"""So many rows of the grid are read at a time."""
+
 SMALLEST_SIDE = 8
 """An image with fewer pixels along a side, at the network's scale, shows nothing."""
 
@@ -88,11 +91,17 @@ def statistics(values: Tensor, neighbours: Tensor, contract: Contract) -> tuple[
 
 def image_statistics(pixels: npt.NDArray[Any], contract: Contract) -> tuple[float, float, float]:
     """Return offset, scale and contrast-to-noise of one image, as ``statistics`` does."""
-    rows, columns, right = (np.asarray(index) for index in grid(*pixels.shape))
-    values = pixels[np.ix_(rows, columns)].astype(np.float32).reshape(1, -1)
-    neighbours = pixels[np.ix_(rows, right)].astype(np.float32).reshape(1, -1)
+    rows, *columns = (np.asarray(index) for index in grid(*pixels.shape))
+    bands = [rows[top : top + STRIP] for top in range(0, len(rows), STRIP)]  # of a montage not all at once
+    taken = [_at(pixels, band, columns) for band in bands]
+    values, neighbours = (np.concatenate(part).reshape(1, -1) for part in zip(*taken, strict=True))
     offset, scale, contrast = statistics(values, neighbours, contract)
     return float(offset[0]), float(scale[0]), float(contrast[0])
+
+
+def _at(pixels: npt.NDArray[Any], rows: npt.NDArray[Any], columns: list[npt.NDArray[Any]]) -> list[Any]:
+    read = pixels[rows[0] : rows[-1] + 1, 0 : pixels.shape[1]]
+    return [read[np.ix_(rows - rows[0], some)].astype(np.float32) for some in columns]
 
 
 def normalise(images: Any, offset: Any, scale: Any) -> Any:
@@ -177,6 +186,14 @@ def resample_part(image: Any, shape: tuple[int, int], rows: slice, columns: slic
     source = source.reshape(1, *source.shape[:2], -1)
     result = _along(_along(source, above - above.min(), down, 1), left - left.min(), across, 2).numpy()[0]
     return result if image.ndim > 2 else result[:, :, 0]
+
+
+def needed_rows(old: int, new: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return the first and the last of ``old`` rows that each of ``new`` rows is resampled from."""
+    if old == new:
+        return np.arange(old), np.arange(old)
+    taps = _taps(tf.constant(old), tf.constant(new))[0].numpy()
+    return taps.min(axis=(1, 2)), taps.max(axis=(1, 2))
 
 
 def nearest(mask: Any, shape: tuple[int, int]) -> Any:

@@ -27,7 +27,7 @@ def written(path: Path) -> Iterator[Path]:
     Raises:
         OSError: Naming ``path``, also where the system names no file, as it does for a full disk.
     """
-    part, made = _beside(path), []
+    part, made = beside(path), []
     try:
         made += [folder for folder in path.parents if not folder.exists()]
         remove(part)
@@ -110,7 +110,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _beside(path: Path) -> Path:
+def beside(path: Path) -> Path:
+    """Return where ``written`` makes a file before it becomes ``path``."""
     # the suffix stays last: writers choose the format by it
     part = path.with_name(f".part-{path.name}")
     if len(os.fsencode(part.name)) > LONGEST:

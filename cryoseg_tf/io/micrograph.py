@@ -1,6 +1,9 @@
 """Read any supported image file as a ``Micrograph``, in the file's own bit depth."""
 
 import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,12 @@ from .vendor import Metadata
 log = logging.getLogger(__name__)
 
 SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".mrc"})
+
+MONTAGE = 2**26
+"""With more pixels, an image is not read as a whole."""
+
+MONTAGE_BYTES = 2**20
+"""Smaller files are not looked into: so many pixels hardly fit."""
 
 Pixels = npt.NDArray[Any]
 
@@ -62,6 +71,50 @@ def read_micrograph(path: Path | str, *, pixel_size: float | None = None, data_b
     return Micrograph(pixels[: len(pixels) - rows], size, path, metadata, rows)
 
 
+def is_montage(path: Path) -> bool:
+    """Whether a file is a TIFF or MRC of so many pixels that it is not read as a whole; by its header alone."""
+    try:
+        if path.stat().st_size < MONTAGE_BYTES:
+            return False
+        with path.open("rb") as file:
+            start = file.read(mrc.HEADER)
+        if start[:4] in tiff.MAGIC:
+            return tiff.pixel_count(path) > MONTAGE
+        return mrc.is_mrc(path, start) and mrc.open_mrc(path)[0].size > MONTAGE
+    except Exception:  # whoever reads it says what is wrong with it
+        return False
+
+
+def open_montage(path: Path, *, pixel_size: float | None = None, data_bar: int | None = None) -> Micrograph:
+    """Open what ``is_montage`` says is one, as ``read_micrograph`` reads others.
+
+    Its pixels have shape, size, dtype and ndim; a slice along both axes, which ends inside, is read when it is taken.
+
+    Raises:
+        ImageError: As ``read_micrograph``.
+    """
+    with _told_as_image_error(path), path.open("rb") as file:
+        pixels, metadata = (tiff.open_tiff if file.read(4) in tiff.MAGIC else mrc.open_mrc)(path)
+    if pixels.dtype.kind not in "buif":
+        raise ImageError(f"{path} holds values of type {pixels.dtype}: whole or floating-point numbers are needed")
+    rows = bar_rows(metadata, pixels.shape, data_bar, path)
+    shown: Any = _OnDisk(pixels, rows, path)
+    return Micrograph(shown, _pixel_size(metadata, pixel_size, path), path, metadata, rows)
+
+
+class _OnDisk:
+    """Pixels in a file, above a data bar of so many rows; a slice of them is read when it is taken."""
+
+    def __init__(self, pixels: Any, bar: int, path: Path) -> None:
+        self.pixels, self.path, self.dtype = pixels, path, pixels.dtype
+        self.shape = (pixels.shape[0] - bar, pixels.shape[1])
+        self.size, self.ndim = math.prod(self.shape), 2
+
+    def __getitem__(self, place: tuple[slice, slice]) -> Pixels:
+        with _told_as_image_error(self.path):
+            return np.asarray(self.pixels[place])
+
+
 def warn_of_data_bar(micrograph: Micrograph) -> None:
     """Warn if a micrograph seems to end in a data bar that was not cropped."""
     rows = 0 if micrograph.data_bar else find_data_bar(micrograph.pixels)
@@ -88,9 +141,15 @@ def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
     if not start:
         raise ImageError(f"{path} is empty")
-    try:
+    with _told_as_image_error(path):
         pixels, metadata = _decoded(path, start, indices)
         return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata
+
+
+@contextmanager
+def _told_as_image_error(path: Path) -> Iterator[None]:
+    try:
+        yield
     except MemoryError:
         raise ImageError(f"{path} needs more memory than there is") from None
     except UnidentifiedImageError:

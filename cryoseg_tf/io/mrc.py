@@ -39,6 +39,12 @@ def read_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
     Raises:
         ImageError: If the mode is not one of 0, 1, 2, 6, 12, or the data is shorter than declared.
     """
+    pixels, metadata = open_mrc(path)
+    return np.array(pixels), metadata
+
+
+def open_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
+    """Return what ``read_mrc`` does, its pixels read from the file as they are used."""
     with path.open("rb") as file:
         start = file.read(HEADER)
         if len(start) < HEADER:
@@ -56,8 +62,7 @@ def read_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
             raise ImageError(f"{path} is truncated: its pixels should end at byte {needed} of {size}")
         if sections > 1:
             log.warning("%s has %d sections: only the first is used", path, sections)
-        file.seek(offset)
-        pixels = np.fromfile(file, kind, rows * columns).reshape(rows, columns)
+    pixels = np.memmap(path, kind, "r", offset, (rows, columns))
     return pixels, combined([TagFacts({}, _pixel(header))], columns)
 
 

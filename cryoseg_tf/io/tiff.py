@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tifffile
+import zarr
 from tifffile import COMPRESSION, PHOTOMETRIC
 
 from ..errors import ImageError
@@ -62,6 +63,28 @@ def read_tiff(path: Path, indices: bool) -> tuple[npt.NDArray[Any], Metadata]:
         if not indices:
             pixels = _meant(pixels, page, path)
         return pixels, read_metadata(tiff)
+
+
+def open_tiff(path: Path) -> tuple[Any, Metadata]:
+    """Return the pixels of a gray TIFF's first page, decoded where a slice of them is taken, and its metadata.
+
+    Raises:
+        ImageError: If what is stored is not what is meant: colours, a palette, or white as 0.
+    """
+    tiff = tifffile.TiffFile(path)  # open as long as its pixels are
+    page: Any = tiff.pages.first
+    _check(page, path)
+    gray = "PhotometricInterpretation" in page.tags and page.photometric == PHOTOMETRIC.MINISBLACK
+    if not gray or page.axes != "YX":
+        raise ImageError(f"{path} is too large to turn into gray values, larger brighter: export it as such")
+    pixels = tifffile.memmap(path, page=0, mode="r") if page.is_memmappable else zarr.open(page.aszarr(), mode="r")
+    return pixels, read_metadata(tiff)
+
+
+def pixel_count(path: Path) -> int:
+    """Return how many pixels the first page has."""
+    with tifffile.TiffFile(path) as tiff:
+        return math.prod(tiff.pages.first.shape[:2])
 
 
 def _check(page: Any, path: Path) -> None:

@@ -15,7 +15,8 @@ from ..data.layouts import micrographs_in
 from ..data.preprocess import Status
 from ..errors import DataError
 from ..io import atomic
-from ..io.micrograph import SUFFIXES
+from ..io.micrograph import SUFFIXES, is_montage
+from ..io.pyramid import SUFFIX
 from ..run import Run
 from .records import RECORDS, append_record, is_records, read_records
 from .segmenter import Segmenter
@@ -66,15 +67,15 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
 
 
 def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Return the mask file for each image: ``STEM.png``, below relative folders where stems collide.
+    """Return the mask file for each image, see ``mask_name``; below relative folders where stems collide.
 
     Raises:
         DataError: If two images would share a mask, or a mask would replace an input.
     """
-    names = {image: Path(f"{image.stem}.png") for image in images}
+    names = {image: Path(mask_name(image)) for image in images}
     if len(_unique(names)) < len(names):
         root = Path(os.path.commonpath([image.resolve().parent for image in images]))
-        names = {i: i.resolve().relative_to(root).with_suffix(".png") for i in images}
+        names = {i: i.resolve().relative_to(root).with_name(mask_name(i)) for i in images}
     if len(_unique(names)) < len(names):
         seen: dict[str, Path] = {}
         for image, name in names.items():
@@ -88,6 +89,11 @@ def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
         if (out / name).resolve() in sources:
             raise DataError(f"{out / name} is an input and would be replaced by a mask: choose another --out")
     return {image: out / name for image, name in names.items()}
+
+
+def mask_name(image: Path) -> str:
+    """Return ``STEM.png``; for a montage, which hardly any viewer loads as a whole, ``STEM.ome.tif``."""
+    return image.stem + (SUFFIX if is_montage(image) else ".png")
 
 
 def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bool = False) -> dict[Path, Path]:
@@ -165,7 +171,15 @@ class _Folder:
 
     def _task(self, image: Path) -> Task:
         unsure = "uncertainty" in self.settings
-        return Task(image, self.settings["pixel_size"], self.settings["data_bar"], unsure, self._known(image, unsure))
+        return Task(
+            image,
+            self.settings["pixel_size"],
+            self.settings["data_bar"],
+            unsure,
+            self._known(image, unsure),
+            atomic.beside(self.targets[image]).with_suffix(".d").absolute(),
+            self.settings,
+        )
 
     def _known(self, image: Path, unsure: bool) -> str:
         """Return the SHA-256 of the image that the mask there was made of, with these settings; or empty."""
@@ -198,6 +212,7 @@ class _Folder:
             part.write_bytes(made.mask)
             record = {"name": self.names[task.image], "key": key, **found, "mask": atomic.sha256(part)}
             append_record(self.path, record)
+        atomic.remove(task.scratch)
 
 
 def _is_whole(target: Path, sha256: str, unsure: bool) -> bool:

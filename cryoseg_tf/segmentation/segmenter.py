@@ -1,5 +1,7 @@
 """Segment a micrograph: statistics, scale, tiles, decision, and back to its own size."""
 
+import itertools
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,17 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ..config import Contract
-from ..data.preprocess import EMPTY, Status, finite, image_statistics, model_shape, normalise, resample_part, status
+from ..data.preprocess import (
+    EMPTY,
+    Status,
+    finite,
+    image_statistics,
+    model_shape,
+    needed_rows,
+    normalise,
+    resample_part,
+    status,
+)
 from ..errors import DataError
 from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
@@ -118,15 +130,28 @@ class Segmenter:
         facts = examine(micrograph, contract)
         mask = np.zeros((height, width), np.uint8)
         kept = self._background(height, width) if probabilities else None
-        if facts.status not in EMPTY:
-            predictions = self._predict(pixels, facts)
-            if facts.shape != pixels.shape:
-                predictions = _scaled_back(predictions, facts.shape, self.predictor.channels, (height, width))
-            for rows, columns, values in predictions:
-                mask[rows, columns] = decide(values, contract.threshold)
-                if kept is not None:
-                    kept[rows, columns] = values
+        for rows, values in self.bands(pixels, facts):
+            mask[rows] = decide(values, contract.threshold)
+            if kept is not None:
+                kept[rows] = values
         return Segmentation(mask, facts.status, kept)
+
+    def bands(self, pixels: Pixels, facts: Facts, first: int = 0) -> Iterator["Band"]:
+        """Yield the probabilities of all pixels, some rows at a time, from the top.
+
+        Args:
+            pixels: ``(height, width)``, of which windows are read.
+            facts: What ``examine`` found about them; where it calls for an empty mask, there are none.
+            first: The row to begin with.
+        """
+        if facts.status in EMPTY:
+            return
+        needed = needed_rows(facts.shape[0], pixels.shape[0])
+        bands = self._predict(pixels, facts, int(needed[0][first]))
+        if facts.shape != pixels.shape:
+            bands = _scaled_back(bands, facts.shape, pixels.shape, needed, first)
+        for rows, values in bands:
+            yield slice(max(rows.start, first), rows.stop), values[max(first - rows.start, 0) :]
 
     def _background(self, height: int, width: int) -> Array:
         kept = np.zeros((height, width, self.predictor.channels), np.float32)
@@ -134,10 +159,10 @@ class Segmenter:
             kept[..., 0] = 1
         return kept
 
-    def _predict(self, pixels: Pixels, facts: Facts) -> Iterator["_Piece"]:
-        """Yield the probabilities of each tile's core, cut to the image, at the network's scale."""
+    def _predict(self, pixels: Pixels, facts: Facts, first: int) -> Iterator["Band"]:
+        """Yield bands at the network's scale, each the cores of a row of tiles, from that with row ``first`` on."""
         height, width = facts.shape
-        plan = self._plan(height, width)
+        plan = [tile for tile in self._plan(height, width) if tile.rows.write.stop > first]
         size = self.predictor.batch
         groups = (plan[first : first + size] for first in range(0, len(plan), size))
         batches = (
@@ -145,11 +170,14 @@ class Segmenter:
             for group in groups
         )
         results = (result for batch in self.predictor.map(b[..., None] for b in batches) for result in batch)
-        for tile, result in zip(plan, results, strict=True):
-            core = result[tile.rows.core, tile.columns.core]
-            rows = slice(tile.rows.write.start, min(tile.rows.write.stop, height))
-            columns = slice(tile.columns.write.start, min(tile.columns.write.stop, width))
-            yield rows, columns, core[: rows.stop - rows.start, : columns.stop - columns.start]
+        cores = (
+            (tile.rows.write, result[tile.rows.core, tile.columns.core])
+            for tile, result in zip(plan, results, strict=True)
+        )
+        for rows, row in itertools.groupby(cores, key=operator.itemgetter(0)):
+            values = np.concatenate([core for _, core in row], axis=1)
+            kept = slice(rows.start, min(rows.stop, height))  # the rest is padding
+            yield kept, values[: kept.stop - kept.start, :width]
 
     def _plan(self, height: int, width: int) -> list[Tile]:
         stride, halo = self.predictor.stride, self.predictor.halo
@@ -162,7 +190,8 @@ class Segmenter:
         return list(tiles(padded[0], padded[1], window, halo, stride))
 
 
-_Piece = tuple[slice, slice, Array]
+Band = tuple[slice, Array]
+"""Rows, and the ``(rows, width, channels)`` probabilities there."""
 
 
 def _window(pixels: Pixels, shape: tuple[int, int], tile: Tile) -> Array:
@@ -178,19 +207,48 @@ def _window(pixels: Pixels, shape: tuple[int, int], tile: Tile) -> Array:
 def _all_finite(pixels: Pixels) -> bool:
     if pixels.dtype.kind in "bui":
         return True
-    step = max(1, BAND // pixels.shape[1])
-    bands = (pixels[top : top + step] for top in range(0, len(pixels), step))
+    height, width = pixels.shape
+    step = max(1, BAND // width)
+    bands = (pixels[top : min(top + step, height), 0:width] for top in range(0, height, step))
     return all(bool(tf.reduce_all(finite(band.astype(np.float32)))) for band in bands)
 
 
 def _scaled_back(
-    predictions: Iterator[_Piece], shape: tuple[int, ...], channels: int, size: tuple[int, int]
-) -> Iterator[_Piece]:
-    whole: npt.NDArray[Any] = np.empty((*shape, channels), np.float32)
-    for rows, columns, values in predictions:
-        whole[rows, columns] = values
-    columns = slice(0, size[1])
-    step = max(1, BAND // size[1])
-    for top in range(0, size[0], step):  # all at once would take some 90 bytes a pixel
-        rows = slice(top, min(top + step, size[0]))
-        yield rows, columns, resample_part(whole, size, rows, columns)
+    bands: Iterator[Band],
+    shape: tuple[int, int],
+    size: tuple[int, ...],
+    needed: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    first: int,
+) -> Iterator[Band]:
+    """Resample bands of an image of ``shape`` to ``size``; a row is made as soon as those that it needs are there."""
+    height, width = size
+    step = max(1, BAND // width)  # all at once would take some 90 bytes a pixel
+    done, kept = first, None
+    for rows, values in bands:
+        kept = kept.followed_by(values) if kept else _Rows(rows.start, shape[0], values)
+        ready = int(np.searchsorted(needed[1], rows.stop - 1, side="right"))
+        for top in range(done, ready, step):
+            part = slice(top, min(top + step, ready))
+            yield part, resample_part(kept, (height, width), part, slice(0, width))
+        done = max(done, ready)
+        kept = kept.from_row(int(needed[0][done]) if done < height else rows.stop)
+
+
+class _Rows:
+    """Some rows of an image, addressed as in the whole of ``height``."""
+
+    def __init__(self, start: int, height: int, values: Array) -> None:
+        self.start, self.values = start, values
+        self.shape, self.ndim = (height, *values.shape[1:]), values.ndim
+
+    def followed_by(self, values: Array) -> "_Rows":
+        """Return these rows and those right after them."""
+        return _Rows(self.start, self.shape[0], np.concatenate([self.values, values]))
+
+    def from_row(self, first: int) -> "_Rows":
+        """Return the rows from ``first`` on."""
+        return _Rows(first, self.shape[0], self.values[first - self.start :])
+
+    def __getitem__(self, place: tuple[slice, slice]) -> Array:
+        rows, columns = place
+        return self.values[rows.start - self.start : rows.stop - self.start, columns]

@@ -1,8 +1,8 @@
 """The work on one image file of many: read, segment, encode. Any process can do it, here or elsewhere."""
 
 import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from ..config import Contract
 from ..data.preprocess import Status
-from ..errors import CryoSegError
+from ..errors import CryoSegError, ImageError
 from ..io import atomic
 from ..io.mask import write_mask
-from ..io.micrograph import read_micrograph
+from ..io.micrograph import MONTAGE, is_montage, open_montage, read_micrograph
+from .montage import segment_montage
 from .segmenter import Segmenter
 from .uncertainty import uncertainty, write_uncertainty
 
@@ -29,6 +30,8 @@ class Task:
         data_bar: Rows, for a file that does not say.
         unsure: Whether the uncertainty of each pixel is wanted too.
         known: The SHA-256 of the image whose mask is there already, or empty.
+        scratch: A folder for what a montage needs until it is done.
+        key: What a mask depends on besides the image, as the records have it.
     """
 
     image: Path
@@ -36,6 +39,8 @@ class Task:
     data_bar: int | None = None
     unsure: bool = False
     known: str = ""
+    scratch: Path = Path()
+    key: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Made:
         sha256: Of the image; equal to the task's ``known`` where nothing was to be done.
         status: What was found about the image.
         foreground: The share of foreground pixels.
-        mask: A PNG file's content.
+        mask: A PNG file's content; of a montage, an OME-TIFF's.
         uncertainty: A TIFF file's content, or empty.
         error: Why there is no mask, or empty.
     """
@@ -99,6 +104,8 @@ def make(segmenter: Segmenter, task: Task) -> Made:
 
 
 def _segmented(segmenter: Segmenter, task: Task, digest: str) -> Made:
+    if is_montage(task.image):
+        return _streamed(segmenter, task, digest)
     micrograph = read_micrograph(task.image, pixel_size=task.pixel_size, data_bar=task.data_bar)
     segmenter.check(micrograph)
     result = segmenter.segment(micrograph, probabilities=task.unsure)
@@ -108,6 +115,16 @@ def _segmented(segmenter: Segmenter, task: Task, digest: str) -> Made:
         write_uncertainty(unsure, _with_bar(uncertainty(result.probabilities), bar))
     foreground = float((result.mask > 0).mean())
     return Made(digest, result.status, foreground, mask.getvalue(), unsure.getvalue())
+
+
+def _streamed(segmenter: Segmenter, task: Task, digest: str) -> Made:
+    if task.unsure:
+        raise ImageError(f"{task.image} is a montage: --uncertainty is for images of up to {MONTAGE} pixels")
+    micrograph = open_montage(task.image, pixel_size=task.pixel_size, data_bar=task.data_bar)
+    segmenter.check(micrograph)
+    key = {"image": digest, **task.key}
+    status, foreground, file = segment_montage(segmenter, micrograph, task.scratch, key)
+    return Made(digest, status, foreground, file.read_bytes())
 
 
 def _with_bar(values: npt.NDArray[Any], bar: int) -> npt.NDArray[Any]:
