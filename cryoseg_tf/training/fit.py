@@ -27,7 +27,7 @@ from .feed import Feed
 from .hard import errors_at, stage_ends
 from .optimization import averaged
 from .planning import SAFETY, START_UP, plan, time_training
-from .records import check_same, check_unchanged, write_records
+from .records import check_same, check_unchanged, take_over, write_records
 from .schedules import learning_rates
 from .state import Progress, load_state
 from .strategy import use_threads
@@ -74,7 +74,7 @@ def fit(
     Raises:
         ConfigError: If a setting does not suit the images.
         DataError: If an image or mask cannot be used, or changed since the run was begun.
-        RunError: If the folder cannot be written, resumed or overwritten.
+        RunError: If the folder cannot be written, resumed or overwritten, or another worker is gone.
     """
     started = time.monotonic()
     use_threads()
@@ -86,8 +86,7 @@ def fit(
         folder.claim(then)  # before the images are read: a refusal should not wait for that
         log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
         found = survey(split, config)
-        if not devices.first:
-            devices.hand_out(folder.path)
+        take_over(folder, devices, config, minutes)
         with folder.writing(config, minutes, then) as info, cluster.training_of(devices.workers):
             if devices.first:
                 devices.hand_out(folder.path)
@@ -96,11 +95,7 @@ def fit(
             training = Training(folder, info, split, found, started)
             if preview:
                 training.write_preview()
-            try:
-                return _result(run, training.run_to_the_end(callbacks))
-            except KeyboardInterrupt:
-                training.leave_usable()
-                raise
+            return _result(run, training.run_or_leave_usable(callbacks))
 
 
 @contextmanager
@@ -143,6 +138,14 @@ class Training:
         if (run.path / "state" / "last.npz").is_file():
             self.progress = load_state(run.path / "state" / "last.npz", self.model)
         self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
+
+    def run_or_leave_usable(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
+        """Train what is left; after Ctrl-C the run can be used as it is."""
+        try:
+            return self.run_to_the_end(callbacks)
+        except KeyboardInterrupt:
+            self.leave_usable()
+            raise
 
     def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
         """Train what is left, calibrate, and mark the run as finished."""

@@ -23,14 +23,14 @@ def free_ports(count):
     return ports
 
 
-def start(data, out, *words):
-    """Start two workers."""
+def start(data, out, *words, second=()):
+    """Start two workers, the second one with some words more."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "cryoseg_tf.cli.main", "fit", data, "--out", out, "--threads", "1", *settings]
     return [
         subprocess.Popen(
-            [*command, *words],
+            [*command, *words, *(second if task["index"] else ())],
             env={**os.environ, "TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": task})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -100,3 +100,12 @@ def test_time_and_hard_patches_are_agreed_on(tmp_path, data):
     assert [code for code, *_ in ends] == [0, 0], ends
     assert Run(run).info.status == "finished"
     assert list((run / "state").glob("errors_*.npz"))
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_settings_is_refused_and_leaves_no_trace(tmp_path, data):
+    (first, _, told), (other, _, why) = end(start(data, tmp_path / "run", second=["--set", "seed=1"]))
+    assert (first, other) == (2, 2)
+    assert "worker 1 was started with other settings than worker 0: seed" in why
+    assert "ended or cannot be reached" in told
+    assert not (tmp_path / "run").exists()
