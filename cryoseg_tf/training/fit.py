@@ -29,7 +29,7 @@ from .optimization import averaged
 from .planning import SAFETY, START_UP, plan, time_training
 from .records import check_same, check_unchanged, take_over, write_records
 from .schedules import learning_rates
-from .state import Progress, load_state
+from .state import Progress, load_progress, load_state
 from .strategy import use_threads
 from .survey import Survey, survey
 
@@ -100,21 +100,16 @@ def fit(
 
 @contextmanager
 def _place(devices: Devices, run: Run, existing: Existing) -> Iterator[tuple[Run, Existing]]:
-    """Yield where this worker writes, and what is there: the first one the run, the others what will be thrown away.
+    """Yield where this worker writes, and what to do with what is there.
 
-    These resume what the first one hands out. So all of them run the same code, and the run is written once.
+    That is the run for the first one, and a folder that is thrown away for the others: they resume what the first
+    one hands out. So all of them run the same code, and the run is written once.
     """
     if devices.first:
         yield run, existing
         return
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         yield Run(folder), "resume"
-
-
-def load_progress(run: Run) -> Progress:
-    """Return how far a finished run came, from its history."""
-    history, info = run.history(), run.info
-    return Progress(len(history), best_epoch=info.best_epoch or 0, best_dice=info.validation_dice or 0.0)
 
 
 class Training:
@@ -152,14 +147,14 @@ class Training:
         progress = self.progress
         write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
         self.run.update(status="running")  # a resumed run may say that it was interrupted
-        for number, last in enumerate(stage_ends(self.config)):
-            if progress.epoch < last and not progress.stopped:
-                with self.devices.scope():
+        with self.devices.scope():
+            for number, last in enumerate(stage_ends(self.config)):
+                if progress.epoch < last and not progress.stopped:
                     self._learn(number, last, callbacks)
         calibration = None
         if self.config.training.calibrate and self.devices.first and self.run.model_file.is_file():
-            windows = self.feed.windows()
-            self.contract, calibration = calibrate(self.run.load_model(raw=True), windows, self.contract)
+            network = self.run.load_model(raw=True)
+            self.contract, calibration = calibrate(network, self.feed.windows(), self.contract)
         self.run.update(
             status="finished",
             contract=self.contract,

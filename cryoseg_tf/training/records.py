@@ -10,7 +10,7 @@ from ..data.splits import Split
 from ..errors import RunError
 from ..io import atomic
 from ..run import Run
-from .devices import Devices
+from .devices import Devices, find_devices
 from .strategy import device
 
 
@@ -37,6 +37,7 @@ def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "device": device(),
+        "replicas": find_devices(config.training).replicas,
         "seed": config.seed,
         "files": files,
     }

@@ -94,9 +94,10 @@ def test_when_one_is_killed_the_other_ends_and_both_go_on(tmp_path, data, victim
 
 
 @pytest.mark.slow
-def test_time_and_hard_patches_are_agreed_on(tmp_path, data):
+@pytest.mark.parametrize("words", [["--epochs", "3"], ["--minutes", "3"]])
+def test_where_it_erred_and_when_to_end_are_agreed_on(tmp_path, data, words):
     run = tmp_path / "run"
-    ends = end(start(data, run, "--minutes", "0.6", "--set", "data.hard_patches=0.3", "--set", "training.ema=0.9"))
+    ends = end(start(data, run, *words, "--set", "data.hard_patches=0.3", "--set", "training.ema=0.9"))
     assert [code for code, *_ in ends] == [0, 0], ends
     assert Run(run).info.status == "finished"
     assert list((run / "state").glob("errors_*.npz"))
