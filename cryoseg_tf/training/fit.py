@@ -27,9 +27,9 @@ from .feed import Feed
 from .hard import errors_at, stage_ends
 from .optimization import averaged
 from .planning import SAFETY, START_UP, plan, time_training
-from .records import check_same, check_unchanged, write_records
+from .records import check_same, check_unchanged, take_over, write_records
 from .schedules import learning_rates
-from .state import Progress, load_state
+from .state import Progress, load_progress, load_state
 from .strategy import use_threads
 from .survey import Survey, survey
 
@@ -74,7 +74,7 @@ def fit(
     Raises:
         ConfigError: If a setting does not suit the images.
         DataError: If an image or mask cannot be used, or changed since the run was begun.
-        RunError: If the folder cannot be written, resumed or overwritten.
+        RunError: If the folder cannot be written, resumed or overwritten, or another worker is gone.
     """
     started = time.monotonic()
     use_threads()
@@ -86,8 +86,7 @@ def fit(
         folder.claim(then)  # before the images are read: a refusal should not wait for that
         log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
         found = survey(split, config)
-        if not devices.first:
-            devices.hand_out(folder.path)
+        take_over(folder, devices, config, minutes)
         with folder.writing(config, minutes, then) as info, cluster.training_of(devices.workers):
             if devices.first:
                 devices.hand_out(folder.path)
@@ -97,30 +96,21 @@ def fit(
             training = Training(folder, info, split, found, started)
             if preview:
                 training.write_preview()
-            try:
-                return _result(run, training.run_to_the_end(callbacks))
-            except KeyboardInterrupt:
-                training.leave_usable()
-                raise
+            return _result(run, training.run_or_leave_usable(callbacks))
 
 
 @contextmanager
 def _place(devices: Devices, run: Run, existing: Existing) -> Iterator[tuple[Run, Existing]]:
-    """Yield where this worker writes, and what is there: the first one the run, the others what will be thrown away.
+    """Yield where this worker writes, and what to do with what is there.
 
-    These resume what the first one hands out. So all of them run the same code, and the run is written once.
+    That is the run for the first one, and a folder that is thrown away for the others: they resume what the first
+    one hands out. So all of them run the same code, and the run is written once.
     """
     if devices.first:
         yield run, existing
         return
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         yield Run(folder), "resume"
-
-
-def load_progress(run: Run) -> Progress:
-    """Return how far a finished run came, from its history."""
-    history, info = run.history(), run.info
-    return Progress(len(history), best_epoch=info.best_epoch or 0, best_dice=info.validation_dice or 0.0)
 
 
 class Training:
@@ -145,19 +135,27 @@ class Training:
             self.progress = load_state(run.path / "state" / "last.npz", self.model)
         self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
 
+    def run_or_leave_usable(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
+        """Train what is left; after Ctrl-C the run can be used as it is."""
+        try:
+            return self.run_to_the_end(callbacks)
+        except KeyboardInterrupt:
+            self.leave_usable()
+            raise
+
     def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
         """Train what is left, calibrate, and mark the run as finished."""
         progress = self.progress
         write_history(self.run, progress)  # a kill may have left the table an epoch behind the state
         self.run.update(status="running")  # a resumed run may say that it was interrupted
-        for number, last in enumerate(stage_ends(self.config)):
-            if progress.epoch < last and not progress.stopped:
-                with self.devices.scope():
+        with self.devices.scope():
+            for number, last in enumerate(stage_ends(self.config)):
+                if progress.epoch < last and not progress.stopped:
                     self._learn(number, last, callbacks)
         calibration = None
         if self.config.training.calibrate and self.devices.first and self.run.model_file.is_file():
-            windows = self.feed.windows()
-            self.contract, calibration = calibrate(self.run.load_model(raw=True), windows, self.contract)
+            network = self.run.load_model(raw=True)
+            self.contract, calibration = calibrate(network, self.feed.windows(), self.contract)
         self.run.update(
             status="finished",
             contract=self.contract,

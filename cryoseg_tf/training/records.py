@@ -10,7 +10,7 @@ from ..data.splits import Split
 from ..errors import RunError
 from ..io import atomic
 from ..run import Run
-from .devices import Devices
+from .devices import Devices, find_devices
 from .strategy import device
 
 
@@ -37,6 +37,7 @@ def environment(config: Config, files: dict[str, str]) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "device": device(),
+        "replicas": find_devices(config.training).replicas,
         "seed": config.seed,
         "files": files,
     }
@@ -75,3 +76,18 @@ def check_same(files: dict[str, str], devices: Devices) -> None:
     other = sorted(name for name in files.keys() | there.keys() if files.get(name) != there.get(name))
     if other:
         raise RunError(f"{other[0]} is not what worker 0 has: all workers need the same images")
+
+
+def take_over(run: Run, devices: Devices, config: Config, minutes: float | None) -> None:
+    """Take what worker 0 hands out of its run; that worker itself has it.
+
+    Raises:
+        RunError: If worker 0 was started with other settings.
+    """
+    if devices.first:
+        return
+    devices.hand_out(run.path)
+    info = run.info
+    other = info.requested.differences(config) + ["--minutes"] * (info.minutes != minutes)
+    if other:
+        raise RunError(f"worker {devices.worker} was started with other settings than worker 0: {', '.join(other)}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import RunError
 from ..io import atomic
+from ..run import Run
 
 
 @dataclass
@@ -57,6 +58,12 @@ def load_state(path: Path, model: keras.Model) -> Progress:
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is damaged ({error}): the run cannot be resumed; --overwrite starts anew") from None
     return progress
+
+
+def load_progress(run: Run) -> Progress:
+    """Return how far a finished run came, from its history."""
+    history, info = run.history(), run.info
+    return Progress(len(history), best_epoch=info.best_epoch or 0, best_dice=info.validation_dice or 0.0)
 
 
 def snapshot(model: keras.Model) -> list[np.ndarray]:

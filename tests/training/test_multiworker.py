@@ -23,14 +23,14 @@ def free_ports(count):
     return ports
 
 
-def start(data, out, *words):
-    """Start two workers."""
+def start(data, out, *words, second=()):
+    """Start two workers, the second one with some words more."""
     workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
     settings = [word for name, value in SMALL.items() for word in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "cryoseg_tf.cli.main", "fit", data, "--out", out, "--threads", "1", *settings]
     return [
         subprocess.Popen(
-            [*command, *words],
+            [*command, *words, *(second if task["index"] else ())],
             env={**os.environ, "TF_CONFIG": json.dumps({"cluster": {"worker": workers}, "task": task})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -94,9 +94,19 @@ def test_when_one_is_killed_the_other_ends_and_both_go_on(tmp_path, data, victim
 
 
 @pytest.mark.slow
-def test_time_and_hard_patches_are_agreed_on(tmp_path, data):
+@pytest.mark.parametrize("words", [["--epochs", "3"], ["--minutes", "3"]])
+def test_where_it_erred_and_when_to_end_are_agreed_on(tmp_path, data, words):
     run = tmp_path / "run"
-    ends = end(start(data, run, "--minutes", "0.6", "--set", "data.hard_patches=0.3", "--set", "training.ema=0.9"))
+    ends = end(start(data, run, *words, "--set", "data.hard_patches=0.3", "--set", "training.ema=0.9"))
     assert [code for code, *_ in ends] == [0, 0], ends
     assert Run(run).info.status == "finished"
     assert list((run / "state").glob("errors_*.npz"))
+
+
+@pytest.mark.slow
+def test_a_worker_with_other_settings_is_refused_and_leaves_no_trace(tmp_path, data):
+    (first, _, told), (other, _, why) = end(start(data, tmp_path / "run", second=["--set", "seed=1"]))
+    assert (first, other) == (2, 2)
+    assert "worker 1 was started with other settings than worker 0: seed" in why
+    assert "ended or cannot be reached" in told
+    assert not (tmp_path / "run").exists()
