@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, PositiveInt, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from .errors import ConfigError
@@ -156,6 +156,7 @@ class Contract(Branch):
         pixel_size_range: Pixel sizes in nm outside which an image is not segmented.
         factor: Network pixels per image pixel, along a side; with ``scale`` "factor" only.
         minimum_contrast: The smallest contrast-to-noise of any training image.
+        field: Height and width of the median training image in network pixels; None where all have the same there.
         temperature: Logits are divided by it, so that probabilities mean something (``Run.load_model`` does).
     """
 
@@ -169,6 +170,7 @@ class Contract(Branch):
     shape: tuple[int, int] | None = None
     percentiles: tuple[float, float] = (1.0, 99.8)
     minimum_contrast: float = Field(0.0, ge=0)
+    field: tuple[PositiveInt, PositiveInt] | None = None
 
     @property
     def channels(self) -> int:

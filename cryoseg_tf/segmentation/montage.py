@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ..data.preprocess import Status
+from ..config import Contract
+from ..data.preprocess import EMPTY, Status
 from ..errors import ImageError
 from ..io import atomic
 from ..io.mask import Mask
 from ..io.micrograph import Micrograph
 from ..io.pyramid import write_pyramid
 from ..models.metrics import decide
+from .local import local_statistics
 from .segmenter import Facts, Segmenter, examine
 
 SAYS_EVERY = 15.0
@@ -47,11 +49,20 @@ def segment_montage(
         )
     progress = _Progress(scratch, key)
     mask = progress.mask((micrograph.pixels.shape[0] + micrograph.data_bar, micrograph.pixels.shape[1]))
-    facts = examine(micrograph, segmenter.contract)
+    facts = _examine(micrograph, segmenter.contract)
     _fill(segmenter, micrograph, facts, mask, progress)
     file = scratch / "mask.ome.tif"
     write_pyramid(file, mask, micrograph.pixel_size)
     return facts.status, progress.foreground / max(micrograph.pixels.size, 1), file
+
+
+def _examine(micrograph: Micrograph, contract: Contract) -> Facts:
+    """Find how a montage is to be shown to the network; it has low contrast where every window has."""
+    facts = examine(micrograph, contract)
+    if facts.status in EMPTY or (local := local_statistics(micrograph.pixels, facts.shape, contract)) is None:
+        return facts
+    low = (local.contrast < contract.minimum_contrast) | (local.contrast <= 0)
+    return facts._replace(local=local, status=Status.LOW_CONTRAST if low.all() else Status.OK)
 
 
 def _fill(segmenter: Segmenter, micrograph: Micrograph, facts: Facts, mask: Mask, progress: "_Progress") -> None:

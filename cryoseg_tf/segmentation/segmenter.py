@@ -28,6 +28,7 @@ from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
 from ..models.metrics import decide
 from ..run import Run
+from .local import LocalStatistics
 from .predictor import Array, KerasPredictor, Predictor
 from .tiling import Tile, tiles
 
@@ -59,6 +60,7 @@ class Facts(NamedTuple):
     Attributes:
         offset: ``(pixels - offset) * scale`` is what the network sees.
         scale: See ``offset``.
+        local: Of a montage: what takes the place of offset and scale, where they differ from place to place.
         shape: ``(height, width)`` at the network's scale.
         status: See ``Status``.
     """
@@ -67,6 +69,13 @@ class Facts(NamedTuple):
     scale: np.float32
     shape: tuple[int, int]
     status: Status
+    local: LocalStatistics | None = None
+
+    def normalised(self, pixels: Array, tile: Tile) -> Array:
+        """Return the pixels of a tile as the network sees them."""
+        if self.local is None:
+            return normalise(pixels, self.offset, self.scale)
+        return normalise(pixels, *self.local.at(tile.rows.read, tile.columns.read))
 
 
 def examine(micrograph: Micrograph, contract: Contract) -> Facts:
@@ -166,8 +175,7 @@ class Segmenter:
         size = self.predictor.batch
         groups = (plan[first : first + size] for first in range(0, len(plan), size))
         batches = (
-            np.stack([normalise(_window(pixels, facts.shape, tile), facts.offset, facts.scale) for tile in group])
-            for group in groups
+            np.stack([facts.normalised(_window(pixels, facts.shape, tile), tile) for tile in group]) for group in groups
         )
         results = (result for batch in self.predictor.map(b[..., None] for b in batches) for result in batch)
         cores = (

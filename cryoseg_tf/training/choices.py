@@ -4,6 +4,7 @@ Each choice is said in a line, with its reason.
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -102,7 +103,7 @@ def _contract(config: Config, found: Survey, scale: Scale) -> Contract:
     facts, data = [*found.train, *found.validation], config.data
     sizes = [fact.pixel_size for fact in facts if fact.pixel_size]
     low, high = PIXEL_SIZE_MARGIN
-    return Contract(
+    contract = Contract(
         classes=data.classes,
         scale=scale.kind,
         pixel_size=scale.pixel_size,
@@ -112,6 +113,14 @@ def _contract(config: Config, found: Survey, scale: Scale) -> Contract:
         percentiles=data.percentiles,
         minimum_contrast=min(fact.contrast for fact in facts),
     )
+    return contract if scale.kind == "shape" else contract.model_copy(update={"field": _field(found.train, contract)})
+
+
+def _field(facts: Sequence[Facts], contract: Contract) -> tuple[int, int]:
+    """Return height and width of the image that is in the middle of all by each."""
+    shapes = [model_shape(*fact.shape, fact.pixel_size or 0.0, contract).numpy() for fact in facts]
+    height, width = (int(statistics.median_low(sides)) for sides in zip(*shapes, strict=True))
+    return height, width
 
 
 def _sides(facts: Sequence[Facts], contract: Contract) -> list[int]:

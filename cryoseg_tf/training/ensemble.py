@@ -16,7 +16,7 @@ from .callbacks import SNAPSHOTS
 COPIED = ("run.json", "config.yaml", "split.json", "environment.json", "history.csv", "model.keras")
 """What of a run its place in an ensemble holds: what a resume needs stays behind."""
 
-OWN = {"threshold", "temperature", "minimum_contrast", "pixel_size_range"}
+OWN = {"threshold", "temperature", "minimum_contrast", "pixel_size_range", "field"}
 """In what the contracts of members may differ: the ensemble has its own."""
 
 

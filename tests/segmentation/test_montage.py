@@ -10,13 +10,15 @@ import pytest
 import tifffile
 
 from cryoseg_tf import Run, Segmenter, read_micrograph
-from cryoseg_tf.config import ModelConfig
+from cryoseg_tf.config import Contract, ModelConfig
+from cryoseg_tf.data.preprocess import Status, image_statistics
 from cryoseg_tf.errors import ImageError
 from cryoseg_tf.io import micrograph as reading
 from cryoseg_tf.io.micrograph import is_montage, open_montage
 from cryoseg_tf.io.pyramid import write_pyramid
 from cryoseg_tf.models.registry import build_model
 from cryoseg_tf.segmentation import segment_files
+from cryoseg_tf.segmentation.local import local_statistics
 from cryoseg_tf.segmentation.predictor import KerasPredictor
 
 CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
@@ -65,7 +67,8 @@ def test_pixels_and_metadata_are_those_of_the_whole(tmp_path, write, dtype):
 
 def segmenter(trained, scale, **options):
     run = Run(trained)
-    contract = run.contract.model_copy(update={"scale": "factor" if scale else "none", "factor": scale, **options})
+    scaling = {"scale": "factor" if scale else "none", "factor": scale, "field": None}
+    contract = run.contract.model_copy(update=scaling | options)
     return Segmenter(KerasPredictor(run.load_model(), run.config.model), contract, tile=96)
 
 
@@ -118,6 +121,51 @@ def test_it_goes_on_where_it_was(trained, tmp_path, montages, scale):
     (outcome,) = segment_files(with_it, [image], out, model="m")
     assert rest.seen <= all_tiles * 4 // 10 + 3  # at the network's scale a row of tiles is made once more
     np.testing.assert_array_equal(tifffile.imread(outcome.mask), whole)
+
+
+@pytest.mark.parametrize("scale", [None, 0.5])
+def test_each_square_is_normalised_as_it_would_be_alone(trained, tmp_path, montages, scale):
+    """Squares of one pattern, each of another brightness: what is found in their middles is the same."""
+    square = pixels(np.uint8, (128, 128)).astype(np.uint16)
+    rows = [np.hstack([square * (1 + down + 3 * across) + 40 * across for across in range(4)]) for down in range(3)]
+    image = tmp_path / "x.tif"
+    tiled(image, np.vstack(rows))
+    side = int(128 * (scale or 1))
+    with_it = segmenter(trained, scale, minimum_contrast=0.0, field=(side, side))
+    (outcome,) = segment_files(with_it, [image], tmp_path / "out", model="m")
+    mask = tifffile.imread(outcome.mask)
+    centres = [mask[128 * d + 62 : 128 * d + 66, 128 * a + 62 : 128 * a + 66] for d in range(3) for a in range(4)]
+    assert outcome.status == 0
+    assert np.mean([np.mean(centre == centres[0]) for centre in centres]) > 0.9
+    with_it.contract = with_it.contract.model_copy(update={"field": None})
+    (outcome,) = segment_files(with_it, [image], tmp_path / "whole", model="m")
+    assert np.mean(tifffile.imread(outcome.mask)[:, :128]) < np.mean(mask[:, :128])  # the darkest were lost
+
+
+def test_statistics_are_those_of_each_window_and_change_without_a_seam():
+    contract = Contract(classes=("a", "b"), field=(50, 60))
+    square = pixels(np.uint16, (50, 60))
+    found = local_statistics(np.vstack([np.hstack([square, 3 * square + 7, square])] * 3), (150, 180), contract)
+    for column, own in enumerate([square, 3 * square + 7, square]):
+        offset, scale, contrast = image_statistics(own, contract)
+        np.testing.assert_allclose(found.offset[:, column], offset)
+        np.testing.assert_allclose(found.scale[:, column], scale)
+        np.testing.assert_allclose(found.contrast[:, column], contrast)
+    offset, scale = found.at(slice(0, 170), slice(0, 190))
+    assert np.abs(np.diff(offset, axis=1)).max() <= 1.001 * np.abs(np.diff(found.offset[0])).max() / 60
+    np.testing.assert_allclose(offset[:, 89:91], found.offset[0, 1], rtol=0.02)
+    np.testing.assert_array_equal(scale[0], scale[-1])
+    assert local_statistics(square, (50, 60), contract) is None
+    assert local_statistics(square, (150, 180), Contract(classes=("a", "b"))) is None
+
+
+def test_a_montage_of_empty_squares_has_low_contrast(trained, tmp_path, montages):
+    image = tmp_path / "x.tif"
+    tiled(image, np.random.default_rng(0).integers(90, 110, SHAPE).astype(np.uint8))
+    (outcome,) = segment_files(
+        segmenter(trained, None, field=(64, 64), minimum_contrast=5.0), [image], tmp_path / "out", model="m"
+    )
+    assert outcome.status == Status.LOW_CONTRAST
 
 
 def test_other_settings_begin_anew(trained, tmp_path, montages):

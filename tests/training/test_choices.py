@@ -172,7 +172,7 @@ def test_each_choice_has_its_line():
     assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "precision", "classes"]
     assert "192 px" in lines[0]
     assert "cell 64 px" in lines[0]
-    assert "background" in lines[3]
+    assert "background" in lines[4]
     assert "90" in lines[3]
 
 
