@@ -5,10 +5,9 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from ..config import Contract
@@ -30,13 +29,11 @@ from ..models.metrics import decide
 from ..run import Run
 from .local import LocalStatistics
 from .predictor import Array, KerasPredictor, Predictor
+from .rescaling import BAND, Band, scaled_back
 from .tiling import Tile, tiles
 
 TILE = 1536
 """Largest side of a window in pixels; beyond it images are tiled to bound memory, if the network allows."""
-
-BAND = 2**22
-"""Pixels that are scaled back or checked at a time."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ class Segmenter:
                 kept[rows] = values
         return Segmentation(mask, facts.status, kept)
 
-    def bands(self, pixels: Pixels, facts: Facts, first: int = 0) -> Iterator["Band"]:
+    def bands(self, pixels: Pixels, facts: Facts, first: int = 0) -> Iterator[Band]:
         """Yield the probabilities of all pixels, some rows at a time, from the top.
 
         Args:
@@ -158,7 +155,7 @@ class Segmenter:
         needed = needed_rows(facts.shape[0], pixels.shape[0])
         bands = self._predict(pixels, facts, int(needed[0][first]))
         if facts.shape != pixels.shape:
-            bands = _scaled_back(bands, facts.shape, pixels.shape, needed, first)
+            bands = scaled_back(bands, facts.shape, pixels.shape, needed, first)
         for rows, values in bands:
             yield slice(max(rows.start, first), rows.stop), values[max(first - rows.start, 0) :]
 
@@ -168,7 +165,7 @@ class Segmenter:
             kept[..., 0] = 1
         return kept
 
-    def _predict(self, pixels: Pixels, facts: Facts, first: int) -> Iterator["Band"]:
+    def _predict(self, pixels: Pixels, facts: Facts, first: int) -> Iterator[Band]:
         """Yield bands at the network's scale, each the cores of a row of tiles, from that with row ``first`` on."""
         height, width = facts.shape
         plan = [tile for tile in self._plan(height, width) if tile.rows.write.stop > first]
@@ -198,10 +195,6 @@ class Segmenter:
         return list(tiles(padded[0], padded[1], window, halo, stride))
 
 
-Band = tuple[slice, Array]
-"""Rows, and the ``(rows, width, channels)`` probabilities there."""
-
-
 def _window(pixels: Pixels, shape: tuple[int, int], tile: Tile) -> Array:
     """Read a window of what the pixels are at ``shape``; beyond the image its last row and column repeat."""
     rows, columns = (
@@ -219,44 +212,3 @@ def _all_finite(pixels: Pixels) -> bool:
     step = max(1, BAND // width)
     bands = (pixels[top : min(top + step, height), 0:width] for top in range(0, height, step))
     return all(bool(tf.reduce_all(finite(band.astype(np.float32)))) for band in bands)
-
-
-def _scaled_back(
-    bands: Iterator[Band],
-    shape: tuple[int, int],
-    size: tuple[int, ...],
-    needed: tuple[npt.NDArray[Any], npt.NDArray[Any]],
-    first: int,
-) -> Iterator[Band]:
-    """Resample bands of an image of ``shape`` to ``size``; a row is made as soon as those that it needs are there."""
-    height, width = size
-    step = max(1, BAND // width)  # all at once would take some 90 bytes a pixel
-    done, kept = first, None
-    for rows, values in bands:
-        kept = kept.followed_by(values) if kept else _Rows(rows.start, shape[0], values)
-        ready = int(np.searchsorted(needed[1], rows.stop - 1, side="right"))
-        for top in range(done, ready, step):
-            part = slice(top, min(top + step, ready))
-            yield part, resample_part(kept, (height, width), part, slice(0, width))
-        done = max(done, ready)
-        kept = kept.from_row(int(needed[0][done]) if done < height else rows.stop)
-
-
-class _Rows:
-    """Some rows of an image, addressed as in the whole of ``height``."""
-
-    def __init__(self, start: int, height: int, values: Array) -> None:
-        self.start, self.values = start, values
-        self.shape, self.ndim = (height, *values.shape[1:]), values.ndim
-
-    def followed_by(self, values: Array) -> "_Rows":
-        """Return these rows and those right after them."""
-        return _Rows(self.start, self.shape[0], np.concatenate([self.values, values]))
-
-    def from_row(self, first: int) -> "_Rows":
-        """Return the rows from ``first`` on."""
-        return _Rows(first, self.shape[0], self.values[first - self.start :])
-
-    def __getitem__(self, place: tuple[slice, slice]) -> Array:
-        rows, columns = place
-        return self.values[rows.start - self.start : rows.stop - self.start, columns]
