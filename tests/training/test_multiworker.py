@@ -40,7 +40,7 @@ def start(data, out, *words, second=()):
     ]
 
 
-def end(workers, limit=240.0):
+def end(workers, limit=480.0):
     """Return exit code, results and messages of each; none outlives the test."""
     try:
         said = [worker.communicate(timeout=limit) for worker in workers]
