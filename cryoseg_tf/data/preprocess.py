@@ -6,6 +6,7 @@ exists in SavedModel, ONNX and TFLite.
 """
 
 import enum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,17 +92,22 @@ def statistics(values: Tensor, neighbours: Tensor, contract: Contract) -> tuple[
 
 def image_statistics(pixels: npt.NDArray[Any], contract: Contract) -> tuple[float, float, float]:
     """Return offset, scale and contrast-to-noise of one image, as ``statistics`` does."""
-    rows, *columns = (np.asarray(index) for index in grid(*pixels.shape))
-    bands = [rows[top : top + STRIP] for top in range(0, len(rows), STRIP)]  # of a montage not all at once
-    taken = [_at(pixels, band, columns) for band in bands]
-    values, neighbours = (np.concatenate(part).reshape(1, -1) for part in zip(*taken, strict=True))
-    offset, scale, contrast = statistics(values, neighbours, contract)
-    return float(offset[0]), float(scale[0]), float(contrast[0])
+    offset, scale, contrast = (float(found[0]) for found in images_statistics([pixels], contract))
+    return offset, scale, contrast
 
 
-def _at(pixels: npt.NDArray[Any], rows: npt.NDArray[Any], columns: list[npt.NDArray[Any]]) -> list[Any]:
-    read = pixels[rows[0] : rows[-1] + 1, 0 : pixels.shape[1]]
-    return [read[np.ix_(rows - rows[0], some)].astype(np.float32) for some in columns]
+def images_statistics(images: Sequence[npt.NDArray[Any]], contract: Contract) -> npt.NDArray[np.float32]:
+    """Return offsets, scales and contrasts-to-noise of images of one shape, ``(3, n)``, as ``statistics`` does."""
+    rows, *columns = (np.asarray(index) for index in grid(*images[0].shape))
+    taken = [[_at(image, rows, some) for image in images] for some in columns]
+    return np.stack(statistics(np.stack(taken[0]), np.stack(taken[1]), contract))
+
+
+def _at(pixels: npt.NDArray[Any], rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Return the pixels at rows and columns, one after the other; of a montage not all are read at once."""
+    bands = (rows[top : top + STRIP] for top in range(0, len(rows), STRIP))
+    read = ((band - band[0], pixels[band[0] : band[-1] + 1, 0 : pixels.shape[1]]) for band in bands)
+    return np.concatenate([part[np.ix_(band, columns)].astype(np.float32).ravel() for band, part in read])
 
 
 def normalise(images: Any, offset: Any, scale: Any) -> Any:

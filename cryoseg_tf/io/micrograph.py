@@ -25,6 +25,9 @@ SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".mrc"})
 MONTAGE = 2**26
 """With more pixels, an image is not read as a whole."""
 
+KEPT = 2**28
+"""Bytes of a montage's rows that are kept."""
+
 MONTAGE_BYTES = 2**20
 """Smaller files are not looked into: so many pixels hardly fit."""
 
@@ -80,7 +83,7 @@ def is_montage(path: Path) -> bool:
             start = file.read(mrc.HEADER)
         if start[:4] in tiff.MAGIC:
             return tiff.pixel_count(path) > MONTAGE
-        return mrc.is_mrc(path, start) and mrc.open_mrc(path)[0].size > MONTAGE
+        return mrc.is_mrc(path, start) and math.prod(mrc.open_mrc(path)[0].shape) > MONTAGE
     except Exception:  # whoever reads it says what is wrong with it
         return False
 
@@ -103,16 +106,27 @@ def open_montage(path: Path, *, pixel_size: float | None = None, data_bar: int |
 
 
 class _OnDisk:
-    """Pixels in a file, above a data bar of so many rows; a slice of them is read when it is taken."""
+    """Pixels in a file, above a data bar of so many rows; a slice of them is read when it is taken.
+
+    Whole rows are read and kept until others are asked for: tiles that lie side by side share them, and a
+    compressed strip, which is as wide as the image, is decoded once for all of them.
+    """
 
     def __init__(self, pixels: Any, bar: int, path: Path) -> None:
         self.pixels, self.path, self.dtype = pixels, path, pixels.dtype
         self.shape = (pixels.shape[0] - bar, pixels.shape[1])
         self.size, self.ndim = math.prod(self.shape), 2
+        self._rows, self._kept = slice(0, 0), np.empty((0, self.shape[1]), self.dtype)
 
-    def __getitem__(self, place: tuple[slice, slice]) -> Pixels:
+    def __getitem__(self, place: slice | tuple[slice, slice]) -> Pixels:
+        rows, columns = place if isinstance(place, tuple) else (place, slice(None))
+        rows = slice(*rows.indices(self.shape[0])[:2])
         with _told_as_image_error(self.path):
-            return np.asarray(self.pixels[place])
+            if (rows.stop - rows.start) * self.shape[1] * self.dtype.itemsize > KEPT:
+                return np.asarray(self.pixels[rows, columns])
+            if rows != self._rows:
+                self._kept, self._rows = np.asarray(self.pixels[rows, 0 : self.shape[1]]), rows
+        return self._kept[:, columns]
 
 
 def warn_of_data_bar(micrograph: Micrograph) -> None:

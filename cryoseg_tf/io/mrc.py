@@ -14,6 +14,7 @@ from mrcfile.utils import data_dtype_from_header
 
 from ..errors import ImageError
 from .limits import check_size
+from .raw import Raw
 from .units import TagFacts, stated
 from .vendor import Metadata, combined
 
@@ -39,11 +40,11 @@ def read_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
     Raises:
         ImageError: If the mode is not one of 0, 1, 2, 6, 12, or the data is shorter than declared.
     """
-    pixels, metadata = open_mrc(path)
-    return np.array(pixels), metadata
+    stored, metadata = open_mrc(path)
+    return stored[:, :], metadata
 
 
-def open_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
+def open_mrc(path: Path) -> tuple[Raw, Metadata]:
     """Return what ``read_mrc`` does, its pixels read from the file as they are used."""
     with path.open("rb") as file:
         start = file.read(HEADER)
@@ -62,8 +63,7 @@ def open_mrc(path: Path) -> tuple[npt.NDArray[Any], Metadata]:
             raise ImageError(f"{path} is truncated: its pixels should end at byte {needed} of {size}")
         if sections > 1:
             log.warning("%s has %d sections: only the first is used", path, sections)
-    pixels = np.memmap(path, kind, "r", offset, (rows, columns))
-    return pixels, combined([TagFacts({}, _pixel(header))], columns)
+    return Raw(path, kind, (rows, columns), offset), combined([TagFacts({}, _pixel(header))], columns)
 
 
 def _header(start: bytes) -> Any:

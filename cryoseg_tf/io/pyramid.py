@@ -1,12 +1,15 @@
 """Write a mask that is too large for most viewers to load: tiled, compressed, and in coarser versions of itself."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import tifffile
 
 from .mask import Mask
+from .raw import Raw
 
 TILE = 512
 
@@ -16,7 +19,7 @@ SMALLEST = 1024
 SUFFIX = ".ome.tif"
 
 
-def write_pyramid(path: Path, mask: Mask, pixel_size: float | None) -> None:
+def write_pyramid(path: Path, mask: Mask | Raw, pixel_size: float | None, origin: str = "") -> None:
     """Write an OME-TIFF, whose coarser versions lie in SubIFDs, as OME asks for; BigTIFF where 4 GB may not do.
 
     Of every two rows and columns the first is kept: class indices have no mean. Deflate is what every reader knows.
@@ -25,13 +28,15 @@ def write_pyramid(path: Path, mask: Mask, pixel_size: float | None) -> None:
         path: The file.
         mask: ``(height, width)`` uint8; read by rows of tiles.
         pixel_size: In nm, or None where it is unknown.
+        origin: What the mask was made of; the same gives the same file, whose identifier is made from it.
     """
     steps = [1]
     while max(mask.shape) / steps[-1] > SMALLEST:
         steps.append(2 * steps[-1])
     size = {} if pixel_size is None else {"PhysicalSizeX": pixel_size, "PhysicalSizeY": pixel_size}
     units = {f"{name}Unit": "nm" for name in size}
-    with tifffile.TiffWriter(path, bigtiff=mask.size > 2**31, ome=True) as tiff:
+    uuid = uuid5(NAMESPACE_OID, origin).urn
+    with tifffile.TiffWriter(path, bigtiff=math.prod(mask.shape) > 2**31, ome=True) as tiff:
         for step in steps:
             tiff.write(
                 _tiles(mask, step),
@@ -42,11 +47,11 @@ def write_pyramid(path: Path, mask: Mask, pixel_size: float | None) -> None:
                 photometric="minisblack",
                 subifds=len(steps) - 1 if step == 1 else None,
                 subfiletype=0 if step == 1 else 1,
-                metadata={"axes": "YX", **size, **units} if step == 1 else None,
+                metadata={"axes": "YX", "UUID": uuid, **size, **units} if step == 1 else None,
             )
 
 
-def _tiles(mask: Mask, step: int) -> Iterator[Mask]:
+def _tiles(mask: Mask | Raw, step: int) -> Iterator[Mask]:
     for top in range(0, mask.shape[0], TILE * step):
         rows = np.asarray(mask[top : top + TILE * step : step, ::step])
         for left in range(0, rows.shape[1], TILE):

@@ -13,6 +13,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC
 
 from ..errors import ImageError
 from .limits import FREE, check_expansion, check_size
+from .raw import Raw
 from .units import count
 from .vendor import Metadata, read_metadata
 
@@ -77,8 +78,10 @@ def open_tiff(path: Path) -> tuple[Any, Metadata]:
     gray = "PhotometricInterpretation" in page.tags and page.photometric == PHOTOMETRIC.MINISBLACK
     if not gray or page.axes != "YX":
         raise ImageError(f"{path} is too large to turn into gray values, larger brighter: export it as such")
-    pixels = tifffile.memmap(path, page=0, mode="r") if page.is_memmappable else zarr.open(page.aszarr(), mode="r")
-    return pixels, read_metadata(tiff)
+    metadata = read_metadata(tiff)
+    if page.is_memmappable:
+        return Raw(path, np.dtype(tiff.byteorder + page.dtype.char), page.shape, page.dataoffsets[0]), metadata
+    return zarr.open(page.aszarr(), mode="r"), metadata
 
 
 def pixel_count(path: Path) -> int:

@@ -5,7 +5,7 @@ the settings, not because a file exists.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,21 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
-    """Return the mask file for each image, see ``mask_name``; below relative folders where stems collide.
+def plain_name(image: Path) -> str:
+    """Return ``STEM.png``."""
+    return f"{image.stem}.png"
+
+
+def destinations(images: Sequence[Path], out: Path, name_of: Callable[[Path], str] = plain_name) -> dict[Path, Path]:
+    """Return a file for each image, named by ``name_of``; below relative folders where names collide.
 
     Raises:
         DataError: If two images would share a mask, or a mask would replace an input.
     """
-    names = {image: Path(mask_name(image)) for image in images}
+    names = {image: Path(name_of(image)) for image in images}
     if len(_unique(names)) < len(names):
         root = Path(os.path.commonpath([image.resolve().parent for image in images]))
-        names = {i: i.resolve().relative_to(root).with_name(mask_name(i)) for i in images}
+        names = {i: i.resolve().relative_to(root).with_name(name.name) for i, name in names.items()}
     if len(_unique(names)) < len(names):
         seen: dict[str, Path] = {}
         for image, name in names.items():
@@ -93,7 +98,7 @@ def destinations(images: Sequence[Path], out: Path) -> dict[Path, Path]:
 
 def mask_name(image: Path) -> str:
     """Return ``STEM.png``; for a montage, which hardly any viewer loads as a whole, ``STEM.ome.tif``."""
-    return image.stem + (SUFFIX if is_montage(image) else ".png")
+    return image.stem + SUFFIX if is_montage(image) else plain_name(image)
 
 
 def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bool = False) -> dict[Path, Path]:
@@ -109,7 +114,7 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
         DataError: If a mask would replace another file, or lie in a run.
         OSError: If ``out`` cannot be made or written to.
     """
-    targets = destinations(images, out)
+    targets = destinations(images, out, mask_name)
     if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if Run(folder).exists), None):
         raise DataError(f"{inside} is a run, which fit may empty: choose another --out for masks")
     atomic.check_writable(out)

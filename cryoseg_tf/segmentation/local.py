@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..config import Contract
-from ..data.preprocess import image_statistics
+from ..data.preprocess import images_statistics
 from ..io.micrograph import Pixels
 
 Vector = npt.NDArray[Any]
@@ -58,9 +58,9 @@ def local_statistics(pixels: Pixels, shape: tuple[int, int], contract: Contract)
         return None
     places = [_places(side, length) for side, length in zip(shape, field, strict=True)]
     windows = ([_window(pixels, shape, down, across) for across in places[1]] for down in places[0])
-    found = np.array([[image_statistics(window, contract) for window in row] for row in windows], np.float32)
+    found = np.stack([images_statistics(row, contract) for row in windows], axis=1)
     rows, columns = (np.array([(p.start + p.stop - 1) / 2 for p in axis], np.float32) for axis in places)
-    return LocalStatistics(rows, columns, *np.moveaxis(found, -1, 0))
+    return LocalStatistics(rows, columns, *found)
 
 
 def _places(side: int, length: int) -> list[slice]:
@@ -72,10 +72,11 @@ def _places(side: int, length: int) -> list[slice]:
 
 def _window(pixels: Pixels, shape: tuple[int, int], rows: slice, columns: slice) -> Pixels:
     """Read what a place at the network's scale shows, in the image's own pixels."""
-    native = [
-        slice(place.start * side // scaled, max(place.stop * side // scaled, place.start * side // scaled + 1))
-        for place, side, scaled in zip((rows, columns), pixels.shape, shape, strict=True)
-    ]
+    native = []
+    for place, side, scaled in zip((rows, columns), pixels.shape, shape, strict=True):
+        length = max(1, (place.stop - place.start) * side // scaled)  # the same for all windows
+        start = min(place.start * side // scaled, side - length)
+        native.append(slice(start, start + length))
     return pixels[native[0], native[1]]
 
 

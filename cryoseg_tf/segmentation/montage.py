@@ -5,6 +5,7 @@ What is done lies in a folder of its own until all is: the mask, and how many of
 
 import json
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,9 @@ from ..config import Contract
 from ..data.preprocess import EMPTY, Status
 from ..errors import ImageError
 from ..io import atomic
-from ..io.mask import Mask
 from ..io.micrograph import Micrograph
 from ..io.pyramid import write_pyramid
+from ..io.raw import Raw
 from ..models.metrics import decide
 from .local import local_statistics
 from .segmenter import Facts, Segmenter, examine
@@ -52,7 +53,7 @@ def segment_montage(
     facts = _examine(micrograph, segmenter.contract)
     _fill(segmenter, micrograph, facts, mask, progress)
     file = scratch / "mask.ome.tif"
-    write_pyramid(file, mask, micrograph.pixel_size)
+    write_pyramid(file, mask, micrograph.pixel_size, json.dumps(key, sort_keys=True))
     return facts.status, progress.foreground / max(micrograph.pixels.size, 1), file
 
 
@@ -65,7 +66,7 @@ def _examine(micrograph: Micrograph, contract: Contract) -> Facts:
     return facts._replace(local=local, status=Status.LOW_CONTRAST if low.all() else Status.OK)
 
 
-def _fill(segmenter: Segmenter, micrograph: Micrograph, facts: Facts, mask: Mask, progress: "_Progress") -> None:
+def _fill(segmenter: Segmenter, micrograph: Micrograph, facts: Facts, mask: Raw, progress: "_Progress") -> None:
     height, first = micrograph.pixels.shape[0], progress.rows
     if first == height:
         return
@@ -73,8 +74,9 @@ def _fill(segmenter: Segmenter, micrograph: Micrograph, facts: Facts, mask: Mask
         log.info("%s: going on at row %d of %d", micrograph.source, first, height)
     started = said = time.monotonic()
     for rows, values in segmenter.bands(micrograph.pixels, facts, first):
-        mask[rows] = decide(values, segmenter.contract.threshold)
-        progress.done(rows.stop, int((mask[rows] > 0).sum()), mask)
+        found = np.asarray(decide(values, segmenter.contract.threshold))
+        mask.write(rows.start, found)
+        progress.done(rows.stop, int((found > 0).sum()))
         now = time.monotonic()
         if now - said > SAYS_EVERY:
             said = now
@@ -98,12 +100,15 @@ class _Progress:
             atomic.remove(folder)
             folder.mkdir(parents=True)
 
-    def mask(self, shape: tuple[int, int]) -> Any:
-        """Return the mask, which lies in a file."""
-        return np.memmap(self.folder / "mask.raw", np.uint8, "r+" if self.rows else "w+", shape=shape)
+    def mask(self, shape: tuple[int, int]) -> Raw:
+        """Return the mask, which lies in a file; what is not done is 0."""
+        path = self.folder / "mask.raw"
+        if not self.rows:
+            with path.open("wb") as file:
+                file.truncate(math.prod(shape))
+        return Raw(path, np.dtype(np.uint8), shape)
 
-    def done(self, rows: int, foreground: int, mask: Any) -> None:
+    def done(self, rows: int, foreground: int) -> None:
         """Note that all rows before ``rows`` are there."""
-        mask.flush()
         self.rows, self.foreground = rows, self.foreground + foreground
         atomic.write_json(self.folder / "done.json", {"key": self.key, "rows": rows, "foreground": self.foreground})
