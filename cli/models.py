@@ -17,7 +17,10 @@ def is_model(path: Path) -> bool:
     from cryoseg_tf.exports.bundle import is_bundle
     from cryoseg_tf.run import Run
 
-    return is_bundle(path) or Run(path).exists
+    try:
+        return is_bundle(path) or Run(path).exists
+    except OSError:  # it may not be looked into: whoever reads it says so
+        return False
 
 
 def about_model(path: Path) -> dict[str, Any]:

@@ -248,8 +248,7 @@ class Run:
                 try:
                     yield self._begin(requested, minutes, existing)
                 except Exception as error:
-                    # DEBUG: the console shows the message alone; where it says all there is, so does run.log
-                    log.debug("stopped: %s", error, exc_info=not isinstance(error, CryoSegError))
+                    log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
                     # nothing was trained: leave no trace
                     abandoned = not begun_before and not (self.path / "config.yaml").exists()
                     if not abandoned and not isinstance(error, CryoSegError):

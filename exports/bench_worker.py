@@ -24,7 +24,7 @@ import psutil
 from cryoseg_tf.config import DataConfig
 from cryoseg_tf.errors import CryoSegError, ExportError
 from cryoseg_tf.io import atomic
-from cryoseg_tf.segmentation import batch, segmenter
+from cryoseg_tf.segmentation import batch, segmenter, work
 from cryoseg_tf.segmentation.predictor import Array
 from cryoseg_tf.training.strategy import use_threads
 
@@ -151,9 +151,10 @@ class Worker:
         clock, predictor = self.clock, self.segmenter.predictor
         for module, name, step in (
             (atomic, "sha256", "read"),
-            (batch, "read_micrograph", "read"),
+            (work, "read_micrograph", "read"),
             (segmenter, "examine", "statistics"),
-            (batch, "_write", "write"),
+            (work, "write_mask", "write"),
+            (batch.MaskFolder, "write", "write"),
         ):
             setattr(module, name, clock.timed(step, getattr(module, name)))
         # a predictor asks for its batches: cutting them is not its work

@@ -159,10 +159,10 @@ def segment_files(
     settings = {"model": model, "contract": workforce.contract.model_dump(mode="json"), **reading}
     if unsure:
         settings["uncertainty"] = True
-    return _Folder(out, targets, settings).filled_by(workforce)
+    return MaskFolder(out, targets, settings).filled_by(workforce)
 
 
-class _Folder:
+class MaskFolder:
     """The folder for masks, while it is filled."""
 
     def __init__(self, out: Path, targets: dict[Path, Path], settings: dict[str, Any]) -> None:
@@ -171,6 +171,7 @@ class _Folder:
         self.records = read_records(self.path)
 
     def filled_by(self, workforce: Workforce) -> Iterator[Outcome]:
+        """Have the images segmented, and write what comes of them."""
         for task, made in workforce.map(map(self._task, self.targets)):
             yield self._finished(task, made)
 
@@ -201,12 +202,13 @@ class _Folder:
             record = self.records[self.names[image]]
             return Outcome(image, target, Status(record["status"]), record["foreground"], skipped=True)
         try:
-            self._write(task, made)
+            self.write(task, made)
         except OSError as error:  # a disk that is full
             return Outcome(image, error=atomic.explain(error))
         return Outcome(image, target, made.status, made.foreground)
 
-    def _write(self, task: Task, made: Made) -> None:
+    def write(self, task: Task, made: Made) -> None:
+        """Write what was made of an image, its record first."""
         target = self.targets[task.image]
         if made.uncertainty:
             with atomic.written(beside(target)) as part:

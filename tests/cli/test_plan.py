@@ -19,7 +19,7 @@ def test_it_says_what_fit_would_choose_and_trains_nothing(cli, data, tmp_path):
     lines = result.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["scale", "patches", "batch", "precision", "epochs"]
     assert "64 px" in lines[1]
-    assert lines[3] == "epochs: 3 of 20 patches"  # of 5 images; the sixth is held back
+    assert lines[4] == "epochs: 3 of 20 patches"  # of 5 images; the sixth is held back
     assert files(tmp_path) == before
 
 

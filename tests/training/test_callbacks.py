@@ -38,7 +38,7 @@ def test_the_average_is_validated_and_kept_and_the_state_holds_the_weights(tmp_p
     run, progress = Run(tmp_path), Progress()
     (tmp_path / "state").mkdir()
     model, network = line(config)
-    fit(model, [Checkpoints(run, network, progress, config, None)], validation_data=(X, Y))
+    fit(model, [Checkpoints(run, network, progress, config)], validation_data=(X, Y))
 
     kernel, bias = path[0]
     averages = []

@@ -173,7 +173,7 @@ def test_each_choice_has_its_line():
     assert "192 px" in lines[0]
     assert "cell 64 px" in lines[0]
     assert "background" in lines[4]
-    assert "90" in lines[3]
+    assert "90" in lines[4]
 
 
 def test_nothing_automatic_is_left():
