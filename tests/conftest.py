@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 from PIL import Image
 from scipy import ndimage
+
+# on a busy machine an example may take long, and say nothing of the code
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 TINY = {"model.base_filters": 4, "model.depth": 2, "training.epochs": 2, "data.patches_per_image": 4}
 

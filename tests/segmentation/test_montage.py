@@ -72,7 +72,7 @@ def segmenter(trained, scale, **options):
     return Segmenter(KerasPredictor(run.load_model(), run.config.model), contract, tile=96)
 
 
-@pytest.mark.parametrize("scale", [None, 0.5, 0.37, 1.6])
+@pytest.mark.parametrize("scale", [None, 0.37, *(pytest.param(s, marks=pytest.mark.slow) for s in (0.5, 1.6))])
 def test_masks_are_those_of_the_whole_at_any_scale(trained, tmp_path, montages, scale):
     image, out = tmp_path / "x.tif", tmp_path / "out"
     tiled(image, pixels(np.uint16))

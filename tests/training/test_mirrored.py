@@ -29,6 +29,7 @@ def assert_equal(found):
     assert found["validation dice"] < 1e-2
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_learns(tmp_path, make_pairs):
     (found,) = apart(make_pairs(tmp_path / "data", 7), 20, SGD)
     assert_equal(found)

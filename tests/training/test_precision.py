@@ -30,7 +30,7 @@ def settings(precision):
     return Config().replace({"model.base_filters": 4, "model.depth": 2, "training.precision": precision, **LOSS})
 
 
-@pytest.mark.parametrize("blocks", BLOCKS, ids=str)
+@pytest.mark.parametrize("blocks", [BLOCKS[0], *(pytest.param(b, marks=pytest.mark.slow) for b in BLOCKS[1:])], ids=str)
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_weights_and_probabilities_stay_float32(precision, blocks):
     network, model = compiled(settings(precision).replace(blocks))
@@ -63,7 +63,7 @@ def test_small_gradients_survive_float16(tmp_path):
     assert float(other.optimizer.dynamic_scale.numpy()) == 2 * scale
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", [pytest.param("bfloat16", marks=pytest.mark.slow), "float16"])
 def test_a_run_is_used_in_float32(precision, tmp_path, data, tiny):
     config = Config().replace({**tiny, "training.precision": precision})
     fit(config, split(find_pairs(data), config.data), tmp_path / "run")
