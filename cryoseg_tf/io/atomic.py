@@ -28,6 +28,7 @@ def written(path: Path) -> Iterator[Path]:
         OSError: Naming ``path``, also where the system names no file, as it does for a full disk.
     """
     part, made = beside(path), []
+    _refuse_detour(path)
     try:
         made += [folder for folder in path.parents if not folder.exists()]
         remove(part)
@@ -86,6 +87,7 @@ def check_writable(folder: Path) -> None:
     Raises:
         OSError: Naming the folder, or the file or folder above that is in the way.
     """
+    _refuse_detour(folder)
     place = folder
     while not place.exists():
         place = place.parent
@@ -96,6 +98,17 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(place)) from None
+
+
+def _refuse_detour(path: Path) -> None:
+    """Refuse ``none/../there`` while ``none`` is not: it does not exist, and once ``none`` is made it does.
+
+    Raises:
+        OSError: Naming the folder that is missing.
+    """
+    for place in (path, *path.parents):
+        if place.name == ".." and not place.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place.parent))
 
 
 def explain(error: OSError) -> str:

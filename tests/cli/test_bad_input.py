@@ -208,6 +208,23 @@ def test_an_out_that_cannot_be_is_refused_before_any_work(cli, data, trained, tm
         assert files(tmp_path) == before
 
 
+def test_an_out_behind_a_folder_that_is_not_is_refused(cli, data, trained, tmp_path):
+    """``none/../mine`` is missing until ``none`` is made, and then it is a folder that is full."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    before, out = files(tmp_path), tmp_path / "none" / ".." / "mine"
+    refused(cli("phantom", out, "--images", 2), "mine")
+    for words in [
+        ["fit", data, "--out", out, *SMALL],
+        ["ensemble", trained, trained, "--out", out],
+        *reading(trained, data / "images", out).values(),
+    ]:
+        refused(cli(*words), "none: No such file or directory")
+        assert files(tmp_path) == before
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_page_of_ones_own_is_not_replaced(cli, data, tmp_path):
     page = tmp_path / "notes.html"
     page.write_text("<title>mine</title>")

@@ -32,3 +32,14 @@ def test_json_has_no_nan(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         atomic.write_json(tmp_path / "a.json", {"x": float("nan")})
     assert not (tmp_path / "a.json").exists()
+
+
+@pytest.mark.parametrize("write", [atomic.check_writable, lambda path: atomic.write_text(path / "a.txt", "new")])
+def test_no_detour_through_a_folder_that_is_not(tmp_path, write):
+    """Before ``none`` is made ``none/../mine`` seems to be missing; afterwards it is ``mine``, full of the user's."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("mine")
+    with pytest.raises(FileNotFoundError, match="none'"):
+        write(tmp_path / "none" / ".." / "mine")
+    assert [(path.name, path.read_text()) for path in tmp_path.rglob("*.txt")] == [("a.txt", "mine")]
+    assert not (tmp_path / "none").exists()

@@ -43,10 +43,10 @@ def write_phantom(
         DataError: If ``out`` is a file or holds anything.
     """
     options, folder = options or PhantomOptions(), Path(out)
-    _check(folder, images, test, seed)
+    place = folder.resolve()  # "." has no name to write beside, and ``none/../mine`` is another folder than it seems
+    _check(place, images, test, seed)
     names: list[str] = []
-    # resolved, as "." has no name to write beside
-    with written(folder.resolve()) as root:
+    with written(place) as root:
         for number, count in enumerate((images, test)[: 2 if test else 1]):
             names += _write_part(root, (seed, number), count, options)
         if options.classes != ("cell",):
