@@ -143,13 +143,14 @@ def command(
     with reporter.counted(plan.total, "measuring") as progress:
         rows, pictures = bench(opened, plan, progress)
     verdicts = judge(rows, budget_ms, runtimes) if budget_ms else []
-    if out:
+    nothing = all(row.error for row in rows)
+    if out and any(row.turns for row in rows):
         write_text(out, times_csv(rows))
     if as_json:
         click.echo(json.dumps(as_plain(bundle, rows, pictures, verdicts, budget_ms), indent=2))
     else:
         show(rows, pictures, verdicts, budget_ms)
-    if all(row.error for row in rows) or not all(verdict.met for verdict in verdicts):
+    if nothing or not all(verdict.met for verdict in verdicts):
         raise click.exceptions.Exit(1)
 
 
@@ -219,7 +220,8 @@ def of_pictures(pictures: "list[Picture]") -> str:
 def of_verdict(verdict: "Verdict", budget: float) -> str:
     """Say whether a budget is met, and by what."""
     if verdict.best is None:
-        return f"budget of {budget:g} ms NOT met: {verdict.runtime or 'nothing'} could not be measured"
+        why = f"{verdict.runtime} could not be measured" if verdict.runtime else "nothing could be measured"
+        return f"budget of {budget:g} ms NOT met: {why}"
     met = "met" if verdict.met else "NOT met"
     p95 = verdict.best.milliseconds()["p95"]
     return f"budget of {budget:g} ms {met}: p95 of {verdict.best.combination} is {p95:.0f} ms"

@@ -121,11 +121,14 @@ def of_objects(objects: dict[str, Any]) -> str:
 
 def of_groups(count: int | None, images: int) -> str:
     """Say what the intervals draw."""
+    from cryoseg_tf.evaluation.statistics import FEW
+
     if count is None:
         return f"groups: unknown; intervals draw the {images} images as if each were independent: rather too narrow"
     if count == 1:
         return f"groups: 1 ({images} images); no interval: one group says nothing of others"
-    return f"groups: {count} ({images} images); intervals draw whole groups"
+    rough = ", of which there are few: rather too narrow" if count < FEW else ""
+    return f"groups: {count} ({images} images); intervals draw whole groups{rough}"
 
 
 def interval(scores: dict[str, Any]) -> str:

@@ -63,10 +63,12 @@ class Commands(click.Group):
             raise BadInput(str(error)) from error
         except MemoryError as error:
             raise BadInput("there is not enough memory for this") from error
+        except BrokenPipeError:  # as of "| head": click ends without a word
+            raise
         except OSError as error:  # no space, no permission, a name too long
             raise BadInput(explain(error)) from error
         except _tensorflow_errors() as error:
-            raise BadInput(f"TensorFlow stopped: {_reason(str(getattr(error, 'message', error)))}") from error
+            raise BadInput(_reason(str(getattr(error, "message", error)))) from error
         except KeyboardInterrupt:
             click.echo("stopped", err=True)
             raise click.exceptions.Exit(130) from None
@@ -80,12 +82,13 @@ def _tensorflow_errors() -> tuple[type[BaseException], ...]:
 
 def _reason(message: str) -> str:
     """Return what a message of TensorFlow has to say to a user."""
-    # the first line may only say that there is a reason
-    lines = [line for line in message.splitlines() if line.strip() and "execution error:" not in line]
-    if not lines:
-        return "without a reason"
+    if ours := re.search(r"^\w+Error: (.+)$", message, re.MULTILINE):  # of Python, while it fed the network
+        return ours[1]
+    # the first lines may only say that there is a reason
+    noise = re.compile(r"\s*$|.*execution error:|Detected at node|<stack traces")
+    told = next((line for line in message.splitlines() if not noise.match(line)), "without a reason")
     # {{function_node ..}} and [Op:..] say where in TensorFlow
-    return re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*?\]", "", lines[0])
+    return "TensorFlow stopped: " + re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*?\]", "", told)
 
 
 class BadInput(click.ClickException):

@@ -35,27 +35,32 @@ def about_model(path: Path) -> dict[str, Any]:
 
     if is_bundle(path):
         manifest = Bundle.open(path).manifest
-        known = {"bundle": str(path), "formats": sorted(manifest.formats), **_learned(manifest.provenance)}
-        configs, contract = [Config.parse(manifest.provenance.config, str(path))], manifest.contract
+        origin, contract = manifest.provenance, manifest.contract
+        known = {"bundle": str(path), "formats": sorted(manifest.formats), **_learned(origin)}
+        many = (origin.networks, origin.augmented)
+        config = Config.parse(origin.config, str(path))
     else:
         run = Run(path)
         info, contract = run.info, run.contract
         known = {"run": str(path), "status": info.status, **_learned(info)}
-        configs = [member.config for member in run.members()] * (8 if info.augmented else 1)
-    return known | _use(contract) | _cost(configs, contract)
+        many = (len(run.members()), info.augmented)
+        config = run.config
+    return known | _use(contract) | _cost(config, contract, *many)
 
 
 def model_lines(row: dict[str, Any]) -> list[tuple[str, str]]:
     """Return label and text of each line."""
     networks = f"{row['networks']} of them, " if row["networks"] > 1 else ""
+    networks += "each in eight positions, " if row["augmented"] else ""
     height, width = row["network_shape"]
     best = "" if row["best_epoch"] is None else f"epoch {row['best_epoch']}"
-    dice = "" if row["validation_dice"] is None else f"Dice {row['validation_dice']:.3f} on the validation images"
+    mean = ", the mean of what each network has alone" if row["networks"] > 1 else ""
+    dice = "" if row["validation_dice"] is None else f"Dice {row['validation_dice']:.3f} on the validation images{mean}"
     table = [
         ("status", row.get("status", "")),
         ("formats", ", ".join(row.get("formats", ()))),
         ("classes", ", ".join(row["classes"])),
-        ("weights of", ", ".join(filter(None, (best, dice)))),
+        ("chosen", ", ".join(filter(None, (best, dice)))),
         ("pixel size", f"{row['pixel_size']:g} nm for the network" if row["pixel_size"] else "not used"),
         ("network", f"{networks}{row['architecture']}, {row['base_filters']} base filters, depth {row['depth']}"),
         ("weights", f"{row['weights']:,} trainable"),
@@ -75,20 +80,21 @@ def _use(contract: "Contract") -> dict[str, Any]:
     return contract.model_dump(mode="json", include={"classes", "threshold", "scale", "factor", "pixel_size"})
 
 
-def _cost(configs: "list[Config]", contract: "Contract") -> dict[str, Any]:
+def _cost(config: "Config", contract: "Contract", networks: int, augmented: bool) -> dict[str, Any]:
     """Return size and arithmetic of the networks, which the image goes through one after the other."""
     from cryoseg_tf.data.preprocess import model_shape
     from cryoseg_tf.models.cost import flops
     from cryoseg_tf.models.registry import build_model
 
-    model = configs[0].model
+    model = config.model
     height, width = model_shape(*IMAGE, contract.pixel_size or 0.0, contract).numpy().tolist()
     padded = [-(-side // model.stride) * model.stride for side in (height, width)]
     network = build_model(model, contract.channels)
     return {
         **model.model_dump(include={"architecture", "base_filters", "depth"}),
-        "networks": len(configs),
-        "weights": sum(int(weight.shape.num_elements() or 0) for weight in network.trainable_variables),
+        "networks": networks,
+        "augmented": augmented,
+        "weights": sum(int(weight.shape.num_elements() or 0) for weight in network.trainable_variables) * networks,
         "network_shape": [height, width],
-        "flops": flops(network, *padded) * len(configs),
+        "flops": flops(network, *padded) * networks * (8 if augmented else 1),
     }

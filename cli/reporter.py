@@ -139,7 +139,7 @@ def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
             left = (now - self.started) / self.done * (epochs - epoch - 1)
             text = (
                 f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  validation Dice {logs['val_dice']:.3f} "
-                f"(best {self.best:.3f} at {self.best_epoch})  {self.rate * batch_size:.1f} images/s"
+                f"(best {self.best:.3f} at {self.best_epoch})  {self.rate * batch_size:.1f} patches/s"
             )
             self.progress.update(self.task, description=text)
             if not console.is_terminal and (now - self.last > QUIET_SECONDS or epoch + 1 == epochs or self.done == 1):

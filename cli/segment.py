@@ -174,7 +174,7 @@ def as_dict(outcome: "Outcome") -> dict[str, object]:
         "image": str(outcome.image),
         "mask": str(outcome.mask) if outcome.mask else None,
         "status": None if outcome.status is None else int(outcome.status),
-        "foreground": outcome.foreground,
+        "foreground": None if outcome.error else outcome.foreground,
         "skipped": outcome.skipped,
         "error": outcome.error or None,
     }

@@ -146,6 +146,8 @@ class Builder:
                 packages=environment["packages"],
                 best_epoch=info.best_epoch,
                 validation_dice=info.validation_dice,
+                networks=len(run.members()),
+                augmented=info.augmented,
                 scores=read_scores(evaluation) if (evaluation := self.job.options.evaluation) else None,
                 left_out={}
                 if self.examples

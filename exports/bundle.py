@@ -92,6 +92,8 @@ class Provenance(Branch):
         packages: Versions that it was trained with.
         best_epoch: Which epoch the weights are of.
         validation_dice: Theirs.
+        networks: How many one image goes through, of an ensemble.
+        augmented: Whether it goes through each in eight positions.
         scores: ``summary.json`` of an evaluation, where one was given to the export.
         left_out: What was not exported, such as "onnx int8", and why.
         golden: "training images", or "phantoms" where those were gone.
@@ -106,6 +108,8 @@ class Provenance(Branch):
     packages: dict[str, str]
     best_epoch: int | None
     validation_dice: float | None
+    networks: int = 1
+    augmented: bool = False
     scores: dict[str, Any] | None
     left_out: dict[str, str] = Field(default_factory=dict)
     golden: str

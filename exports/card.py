@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ..evaluation.statistics import FEW
 from .bundle import Manifest
 
 CONTENTS = {
@@ -109,6 +110,9 @@ def _scores(manifest: Manifest) -> Iterator[str]:
     for whose, part in parts.items():
         for name, value in part.get("metrics", {}).items():
             yield f"| {name}{whose} | {_number(value.get('mean'))} | {_interval(value.get('ci95'))} |"
+    if (drawn := (made.scores.get("groups") or {}).get("count") or made.scores.get("images") or FEW) < FEW:
+        yield ""
+        yield f"From {drawn} images or groups an interval is itself uncertain, and tends to be too narrow."
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:

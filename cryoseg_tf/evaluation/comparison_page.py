@@ -19,7 +19,8 @@ from .compare import COMPARISON, STARTED, check_out
 from .comparison import Comparison, metric_names
 from .figures import AMBER, BLUE, INK, STYLE, svg
 from .paired import Paired
-from .report import FEW, NAMES, STATUS, interval, score
+from .report import NAMES, STATUS, interval, score
+from .statistics import FEW
 from .views import OVERLAYS, embed_overlay
 
 SHOWN = 4

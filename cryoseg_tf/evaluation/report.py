@@ -24,13 +24,12 @@ from .fold_table import Fold, spread
 from .objects import TruthObject
 from .provenance import facts, trained_on, versions
 from .scores import Scores
+from .statistics import FEW
 from .summary import BOUNDARY_F1
 from .tables import objects_csv, scores_csv
 from .views import CLASSES, DIFFERENCE, OVERLAYS, VIEWS, embed_overlay, embed_view
 
 REPORT = "report.html"
-FEW = 10
-"""Below this many images, or groups, the report says that the interval is not to be relied on."""
 
 ALL_TOGETHER, MOST = 16, 40
 """Up to the first number, overlays are one gallery; above the second, only some are embedded."""

@@ -13,6 +13,9 @@ Floats = npt.NDArray[np.float64]
 Estimate = tuple[float, tuple[float, float]]
 """A value and its interval."""
 
+FEW = 10
+"""From fewer images, or groups, an interval is itself uncertain, and tends to be too narrow."""
+
 BATCH = 2**20
 """Drawn numbers at a time: 8 MB, however many images."""
 

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from PIL import UnidentifiedImageError
 from ..errors import ImageError
 from . import mrc, picture, tiff
 from .data_bar import bar_rows, find_data_bar
+from .ome_zarr import is_ome_zarr, open_ome_zarr
 from .units import SQUARE
 from .vendor import Metadata
 
@@ -54,7 +55,7 @@ class Micrograph:
 
 
 def read_micrograph(path: Path | str, *, pixel_size: float | None = None, data_bar: int | None = None) -> Micrograph:
-    """Read an image of one gray channel: TIFF, PNG, JPEG, BMP or MRC.
+    """Read an image of one gray channel: TIFF, PNG, JPEG, BMP, MRC, or a folder of OME-Zarr.
 
     Args:
         path: The file.
@@ -75,8 +76,10 @@ def read_micrograph(path: Path | str, *, pixel_size: float | None = None, data_b
 
 
 def is_montage(path: Path) -> bool:
-    """Whether a file is a TIFF or MRC of so many pixels that it is not read as a whole; by its header alone."""
+    """Whether a TIFF, MRC or OME-Zarr has so many pixels that it is not read as a whole; by its header alone."""
     try:
+        if is_ome_zarr(path):
+            return math.prod(open_ome_zarr(path)[0].shape) > MONTAGE
         if path.stat().st_size < MONTAGE_BYTES:
             return False
         with path.open("rb") as file:
@@ -96,13 +99,20 @@ def open_montage(path: Path, *, pixel_size: float | None = None, data_bar: int |
     Raises:
         ImageError: As ``read_micrograph``.
     """
-    with _told_as_image_error(path), path.open("rb") as file:
-        pixels, metadata = (tiff.open_tiff if file.read(4) in tiff.MAGIC else mrc.open_mrc)(path)
+    with _told_as_image_error(path):
+        pixels, metadata = _opener(path)(path)
     if pixels.dtype.kind not in "buif":
         raise ImageError(f"{path} holds values of type {pixels.dtype}: whole or floating-point numbers are needed")
     rows = bar_rows(metadata, pixels.shape, data_bar, path)
     shown: Any = _OnDisk(pixels, rows, path)
     return Micrograph(shown, _pixel_size(metadata, pixel_size, path), path, metadata, rows)
+
+
+def _opener(path: Path) -> Callable[[Path], tuple[Any, Metadata]]:
+    if is_ome_zarr(path):
+        return open_ome_zarr
+    with path.open("rb") as file:
+        return tiff.open_tiff if file.read(4) in tiff.MAGIC else mrc.open_mrc
 
 
 class _OnDisk:
@@ -146,6 +156,10 @@ def read_pixels(path: Path, indices: bool = False) -> tuple[Pixels, Metadata]:
     Raises:
         ImageError: If the file is missing, unreadable or damaged.
     """
+    if is_ome_zarr(path):
+        with _told_as_image_error(path):
+            plane, metadata = open_ome_zarr(path)
+            return plane[:, :].astype(plane.dtype.newbyteorder("="), copy=False), metadata
     try:
         with path.open("rb") as file:
             start = file.read(mrc.HEADER)
@@ -192,7 +206,7 @@ def _pixel_size(metadata: Metadata, asked: float | None, path: Path) -> float | 
             raise ImageError(f"{path}: {metadata.problem}; give the right one as --pixel-size")
         log.warning("%s: %s; taken is --pixel-size %g", path, metadata.problem, asked)
     if asked is not None and stated is not None and abs(stated - asked) > SQUARE * asked:
-        raise ImageError(f"{path} says its pixel size is {stated:g} nm, but --pixel-size says {asked:g}")
+        raise ImageError(f"{path} says its pixel size is {stated:g} nm, but --pixel-size says {asked:g}; leave it out")
     return stated if asked is None else asked
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 NANOMETRES = {
     "pm": 1e-3, "å": 0.1, "angstrom": 0.1, "angstroms": 0.1, "ångström": 0.1, "nm": 1.0, "nanometer": 1.0,
     "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "micrometer": 1e3, "mm": 1e6, "cm": 1e7, "m": 1e9,
+    "picometer": 1e-3, "millimeter": 1e6, "centimeter": 1e7, "meter": 1e9,
 }  # fmt: skip
 """Nanometres in each unit of length."""
 

@@ -4,6 +4,7 @@ A mask is done when its record (see ``records``) says so, with the SHA-256 of im
 the settings, not because a file exists.
 """
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,15 @@ from ..data.preprocess import Status
 from ..errors import DataError
 from ..io import atomic
 from ..io.micrograph import SUFFIXES, is_montage
+from ..io.ome_zarr import is_ome_zarr
 from ..io.pyramid import SUFFIX
 from ..run import Run
 from .records import RECORDS, append_record, is_records, read_records
 from .segmenter import Segmenter
 from .uncertainty import beside
 from .work import Here, Made, Task, Workforce
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,32 @@ class Outcome:
 
 
 def collect(inputs: Sequence[Path]) -> list[Path]:
-    """Return the image files that ``inputs`` name: files as they are, folders by what lies in them.
+    """Return the images that ``inputs`` name: files and OME-Zarr as they are, folders by what lies in them.
 
     Raises:
         DataError: If an input does not exist or a folder holds no image.
     """
     files: list[Path] = []
     for path in inputs:
-        if path.is_dir():
-            found = micrographs_in(path)
+        if is_ome_zarr(path):
+            files.append(path)
+        elif path.is_dir():
+            found = sorted([*micrographs_in(path), *filter(is_ome_zarr, path.iterdir())])
             if not found:
                 hint = f"; did you mean {path / 'images'}?" if (path / "images").is_dir() else ""
-                raise DataError(f"{path} holds no image ({', '.join(sorted(SUFFIXES))}){hint}")
+                raise DataError(f"{path} itself holds no image ({', '.join(sorted(SUFFIXES))}){hint}")
+            if deeper := next((folder for folder in sorted(path.iterdir()) if _holds_images(folder)), None):
+                log.info("%s is left out, since folders are not searched: name it too, if it is meant", deeper)
             files += found
         elif path.is_file():
             files.append(path)
         else:
             raise DataError(f"{path} does not exist")
     return list(dict.fromkeys(files))
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and not is_ome_zarr(folder) and not Run(folder).exists and bool(micrographs_in(folder))
 
 
 def plain_name(image: Path) -> str:
@@ -114,6 +126,8 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
         DataError: If a mask would replace another file, or lie in a run.
         OSError: If ``out`` cannot be made or written to.
     """
+    if out.suffix.lower() in SUFFIXES and not out.exists():
+        raise DataError(f"{out} is named like an image: --out is the folder that masks are put in")
     targets = destinations(images, out, mask_name)
     if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if Run(folder).exists), None):
         raise DataError(f"{inside} is a run, which fit may empty: choose another --out for masks")

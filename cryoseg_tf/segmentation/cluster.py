@@ -37,6 +37,8 @@ PATIENCE = 60
 
 _LOADING = Lock()
 
+log = logging.getLogger(__name__)
+
 
 class OnDask:
     """Does tasks on the workers of a Dask cluster; see ``work.Workforce``.
@@ -88,6 +90,7 @@ def connected(address: str) -> Iterator["Client"]:
         DataError: If Dask is not installed, or there is no scheduler.
     """
     distributed = _distributed()
+    log.info("connecting to %s, for up to %d s", address, PATIENCE)
     where = {"scheduler_file" if Path(address).is_file() else "address": address}
     try:
         client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False)

@@ -8,6 +8,7 @@ import mrcfile
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from cryoseg_tf import Run, Segmenter, read_micrograph
 from cryoseg_tf.config import Contract, ModelConfig
@@ -54,10 +55,20 @@ def mrc(path, image):
     mrcfile.write(path, image.astype(np.int8 if image.dtype == np.uint8 else image.dtype))
 
 
+def ome_zarr(path, image):
+    group = zarr.open_group(path, mode="w")
+    group.create_array("0", data=image, chunks=(64, 64))
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}
+
+
+NAMES = {mrc: "x.mrc", ome_zarr: "x.ome.zarr"}
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("write", [tiled, striped, packed, mrc], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("write", [tiled, striped, packed, mrc, ome_zarr], ids=lambda f: f.__name__)
 def test_pixels_and_metadata_are_those_of_the_whole(tmp_path, write, dtype):
-    path = tmp_path / ("x.mrc" if write is mrc else "x.tif")
+    path = tmp_path / NAMES.get(write, "x.tif")
     write(path, pixels(dtype))
     whole, opened = read_micrograph(path, pixel_size=5.0, data_bar=9), open_montage(path, pixel_size=5.0, data_bar=9)
     assert (opened.pixels.shape, opened.pixel_size, opened.data_bar) == (whole.pixels.shape, 5.0, 9)
@@ -102,6 +113,19 @@ class Stumbling:
                 raise ImageError("stumbled")
             self.seen += 1
             yield result
+
+
+def test_ome_zarr_is_named_or_lies_in_a_folder(cli, trained, tmp_path, montages):
+    image = tmp_path / "images" / "x.ome.zarr"
+    ome_zarr(image, pixels(np.uint16))
+    tiled(tmp_path / "x.tif", pixels(np.uint16))
+    for words in (["segment", trained, image], ["segment", trained, tmp_path / "images"]):
+        result = cli(*words, "--pixel-size", 100, "--out", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+    assert "done before" in result.stdout
+    assert cli("segment", trained, tmp_path / "x.tif", "--pixel-size", 100, "--out", tmp_path / "out").exit_code == 0
+    masks = [tifffile.imread(tmp_path / "out" / name) for name in ("x.ome.ome.tif", "x.ome.tif")]
+    np.testing.assert_array_equal(*masks)
 
 
 @pytest.mark.parametrize("scale", [None, 0.7])
