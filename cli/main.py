@@ -84,8 +84,8 @@ def _reason(message: str) -> str:
     """Return what a message of TensorFlow has to say to a user."""
     if ours := re.search(r"^\w+Error: (.+)$", message, re.MULTILINE):  # of Python, while it fed the network
         return ours[1]
-    # the first lines may only say that there is a reason
-    noise = re.compile(r"\s*$|.*execution error:|Detected at node|<stack traces")
+    # the first lines may only say that there is a reason, and where
+    noise = re.compile(r"\s|$|.*execution error:|Detected at node|<stack traces")
     told = next((line for line in message.splitlines() if not noise.match(line)), "without a reason")
     # {{function_node ..}} and [Op:..] say where in TensorFlow
     return "TensorFlow stopped: " + re.sub(r"\{\{.*?\}\} ?| ?\[Op:.*?\]", "", told)
