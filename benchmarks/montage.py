@@ -1,9 +1,11 @@
 """Time and memory of ``segment`` on montages of several sizes, each in a process of its own.
 
-    python benchmarks/montage.py RUN [--sides 4096 8192 16384] [--threads 2]
+    python benchmarks/montage.py RUN [--sides 4096 8192 16384] [--threads 2] [--dtype uint16]
 
-A montage is a phantom square repeated: 8 bit, tiled, compressed. From the file to the mask on the disk; starting up is
-counted, so the seconds a megapixel fall towards those of the network. Goals: the same for every size, below 2 GB.
+A montage is a phantom square repeated, tiled and compressed. From the file to the mask on the disk; starting up is
+counted, so the seconds a megapixel fall towards those of the network. That is timed before and after each, on one tile
+again and again: the bare network, its halo counted. Goals: below 2 GB, the same seconds for every size, at most 1.1 of
+the bare network's.
 """
 
 import argparse
@@ -24,21 +26,55 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--sides", type=int, nargs="+", default=[4096, 8192, 16384])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", choices=("uint8", "uint16"), default="uint8")
+    parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.bare:
+        print(*bare_network(options))
+        return
     for side in options.sides:
         with tempfile.TemporaryDirectory() as folder:
             image = Path(folder) / "montage.tif"
-            write_montage(image, side)
+            write_montage(image, side, options.dtype)
+            before, halo = bare(options)
             seconds, memory = measured(options, image)
-        print(f"{side}x{side}: {seconds:7.1f} s, {seconds / (side * side / 1e6):.3f} s/MP, {memory / 2**20:.2f} GB")
+            bare_seconds = (before + bare(options)[0]) / 2
+        each = seconds / (side * side / 1e6)
+        print(
+            f"{side}x{side}: {seconds:7.1f} s, {each:.3f} s/MP, {memory / 2**20:.2f} GB; "
+            f"{each / bare_seconds:.2f} of the bare network's {bare_seconds:.3f} s/MP, {halo:.2f} of it for its halo",
+            flush=True,
+        )
 
 
-def write_montage(path: Path, side: int) -> None:
+def bare(options: argparse.Namespace) -> tuple[float, float]:
+    """Return the seconds for a megapixel of result that the network alone takes, and the share that is halo."""
+    command = [sys.executable, __file__, options.run, "--threads", options.threads, "--bare"]
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True, check=True)
+    seconds, halo = map(float, done.stdout.split())
+    return seconds, halo
+
+
+def bare_network(options: argparse.Namespace) -> tuple[float, float]:
+    from cryoseg_tf import Segmenter, use_threads
+
+    use_threads(options.threads)
+    segmenter = Segmenter.from_run(options.run)
+    side = segmenter.tile
+    core = side - 2 * segmenter.predictor.halo
+    tile = np.random.default_rng(0).random((1, side, side, 1), np.float32)
+    list(segmenter.predictor.map([tile]))
+    started, count = time.perf_counter(), 20
+    list(segmenter.predictor.map([tile] * count))
+    return (time.perf_counter() - started) / count / (core * core / 1e6), 1 - (core / side) ** 2
+
+
+def write_montage(path: Path, side: int, dtype: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_phantom(Path(folder), images=1, test=0, options=PhantomOptions(classes=("cell",)))
         (pair,) = find_pairs(Path(folder), "train")
         square = read_micrograph(pair.image).pixels
-    square = (square / square.max() * 255).astype(np.uint8)
+    square = (square / square.max() * np.iinfo(dtype).max).astype(dtype)
     times = -(-side // min(square.shape))
     montage = np.tile(square, (times, times))[:side, :side]
     tifffile.imwrite(path, montage, tile=(512, 512), compression="zlib", photometric="minisblack")

@@ -70,7 +70,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=root / "build" / "quality.jsonl")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--epochs", type=int, help="instead of minutes")
-    parser.add_argument("--base", type=int, default=16)
+    parser.add_argument("--base", type=int, default=16, help="of all methods; 0: of each preset its own")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--one", help=argparse.SUPPRESS)
@@ -100,7 +100,7 @@ def settings(method: str, base: int, seed: int) -> Config:
     changed = re.fullmatch(r"[\w-]+:(.*)", method)
     given = re.fullmatch(r"[\w-]+=(.*)", method)
     config = Config.load(Path(given[1])) if given else Config.preset("balanced" if changed else method)
-    config = config.replace({"model.base_filters": base, "seed": seed})
+    config = config.replace({"seed": seed} | ({"model.base_filters": base} if base else {}))
     # a comma parts settings where a dotted name follows; others stand inside brackets
     items = re.split(r",(?=\w+(?:\.\w+)+=)", changed[1]) if changed else []
     pairs = [item.partition("=") for item in items]
