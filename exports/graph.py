@@ -22,10 +22,10 @@ from cryoseg_tf.data.preprocess import (
     model_shape,
     normalise,
     pad,
-    resample,
     statistics,
     status,
 )
+from cryoseg_tf.data.resampling import resample
 from cryoseg_tf.models.metrics import decide
 
 Function = Callable[..., dict[str, Any]]

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ..config import IGNORE, AugmentationConfig
 from .geometry import Draws, draws
-from .preprocess import resample
+from .resampling import resample
 
 COARSEST = 2.0
 """Patches are shown at up to so many times their pixel size: as coarse as images may be, see ``survey``."""

@@ -14,7 +14,8 @@ from ..config import IGNORE, Config, Contract
 from ..io.mask import Mask
 from .objects import diameters
 from .pairs import AnnotatedMicrograph, Pair, read_annotated
-from .preprocess import image_statistics, model_shape, nearest, resample
+from .preprocess import image_statistics, model_shape
+from .resampling import nearest, resample
 from .sampling import Draw, Points, corner, foreground
 
 

@@ -160,54 +160,6 @@ def status(pixel_size: Tensor, shape: Tensor, all_finite: Tensor, contrast: Tens
     return tf.where(all_finite, result, int(Status.NOT_FINITE))
 
 
-def resample(images: Tensor, shape: Tensor) -> Tensor:
-    """Resample images to another size, without aliasing.
-
-    Along each axis: means of 2, 4, 8 ... pixels as often as a halving fits, then linear
-    interpolation between pixel centres. Where the size stays, nothing changes.
-
-    Args:
-        images: ``(n, height, width, channels)`` float32.
-        shape: The new ``(height, width)``.
-    """
-    size = tf.shape(images)
-    images = _along(images, *_taps(size[1], shape[0]), 1)
-    return _along(images, *_taps(size[2], shape[1]), 2)
-
-
-def resample_part(image: Any, shape: tuple[int, int], rows: slice, columns: slice) -> npt.NDArray[np.float32]:
-    """Return a window of what ``resample`` makes of an image, from the pixels that it depends on alone.
-
-    Args:
-        image: ``(height, width)`` or ``(height, width, channels)``; only a window of it is read.
-        shape: The new ``(height, width)`` of the whole.
-        rows: Of the window.
-        columns: Of the window.
-    """
-    axes = [_taps(tf.constant(old), tf.constant(new)) for old, new in zip(image.shape, shape, strict=False)]
-    (above, down), (left, across) = (
-        (taps.numpy()[window], weight[window]) for (taps, weight), window in zip(axes, (rows, columns), strict=True)
-    )
-    source = image[above.min() : above.max() + 1, left.min() : left.max() + 1].astype(np.float32)
-    source = source.reshape(1, *source.shape[:2], -1)
-    result = _along(_along(source, above - above.min(), down, 1), left - left.min(), across, 2).numpy()[0]
-    return result if image.ndim > 2 else result[:, :, 0]
-
-
-def needed_rows(old: int, new: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return the first and the last of ``old`` rows that each of ``new`` rows is resampled from."""
-    if old == new:
-        return np.arange(old), np.arange(old)
-    taps = _taps(tf.constant(old), tf.constant(new))[0].numpy()
-    return taps.min(axis=(1, 2)), taps.max(axis=(1, 2))
-
-
-def nearest(mask: Any, shape: tuple[int, int]) -> Any:
-    """Resample a ``(height, width)`` mask to another size, by the pixel that holds each new centre."""
-    rows, columns = ((2 * np.arange(new) + 1) * old // (2 * new) for old, new in zip(mask.shape, shape, strict=True))
-    return mask[np.ix_(rows, columns)]
-
-
 def pad(images: Tensor, stride: int) -> Tensor:
     """Repeat the last row and column until both sides are multiples of ``stride``."""
     size = tf.shape(images)
@@ -221,32 +173,3 @@ def _rank(count: Tensor, percentile: float) -> Tensor:
     """Nearest rank, ``ceil(count * percentile / 100)``, without an overflow or a rounding."""
     tenths = round(percentile * 10)
     return tf.maximum(count // 1000 * tenths + (count % 1000 * tenths + 999) // 1000, 1)
-
-
-def _taps(length: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return source indices ``(target, 2, pool)`` along an axis, and the second tap's weight ``(target,)``."""
-    halvings = tf.constant([2**k for k in range(1, 16)], tf.int32)
-    pool = tf.gather(
-        tf.constant([2**k for k in range(16)], tf.int32),
-        tf.reduce_sum(tf.cast(length >= halvings * target, tf.int32)),
-    )
-    pooled = (length + pool - 1) // pool
-    ratio = tf.cast(length, tf.float32) / tf.cast(target, tf.float32)
-    centres = (tf.cast(tf.range(target), tf.float32) + 0.5) * ratio / tf.cast(pool, tf.float32) - 0.5
-    centres = tf.clip_by_value(centres, 0.0, tf.cast(pooled - 1, tf.float32))
-    lower = tf.floor(centres)
-    first = tf.cast(lower, tf.int32)
-    pairs = tf.stack([first, tf.minimum(first + 1, pooled - 1)], axis=1)
-    indices = pairs[:, :, None] * pool + tf.range(pool)[None, None, :]
-    return tf.minimum(indices, length - 1), centres - lower
-
-
-def _along(images: Tensor, taps: Tensor, weight: Tensor, axis: int) -> Tensor:
-    """Resample along an axis, by what ``_taps`` gives for it."""
-    pooled = tf.reduce_mean(tf.gather(images, taps, axis=axis), axis=axis + 2)
-    before, after = (slice(None),) * (axis + 1), (None,) * (3 - axis)
-    return _lerp(pooled[*before, 0], pooled[*before, 1], weight[:, *after])
-
-
-def _lerp(first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    return first + (second - first) * weight

@@ -20,7 +20,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from ..config import IGNORE
-from ..data.preprocess import nearest
+from ..data.resampling import nearest
 
 Array = npt.NDArray[Any]
 Picture = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..data.preprocess import resample_part
+from ..data.resampling import resample_part
 from .predictor import Array
 
 BAND = 2**22

@@ -17,11 +17,10 @@ from ..data.preprocess import (
     finite,
     image_statistics,
     model_shape,
-    needed_rows,
     normalise,
-    resample_part,
     status,
 )
+from ..data.resampling import needed_rows, resample_part
 from ..errors import DataError
 from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
