@@ -8,6 +8,9 @@ import tensorflow as tf
 
 Tensor = Any  # a tf.Tensor, eager or symbolic: TensorFlow's stubs have no useful type for it
 
+PIECE = 1024
+"""Sides are taken apart by it; then products of them stay below 2**31 up to sides of a million pixels."""
+
 
 def resample(images: Tensor, shape: Tensor) -> Tensor:
     """Resample images to another size, without aliasing.
@@ -62,17 +65,36 @@ def _taps(length: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     halvings = tf.constant([2**k for k in range(1, 16)], tf.int32)
     pool = tf.gather(
         tf.constant([2**k for k in range(16)], tf.int32),
-        tf.reduce_sum(tf.cast(length >= halvings * target, tf.int32)),
+        tf.reduce_sum(tf.cast(length // target >= halvings, tf.int32)),
     )
     pooled = (length + pool - 1) // pool
-    ratio = tf.cast(length, tf.float32) / tf.cast(target, tf.float32)
-    centres = (tf.cast(tf.range(target), tf.float32) + 0.5) * ratio / tf.cast(pool, tf.float32) - 0.5
-    centres = tf.clip_by_value(centres, 0.0, tf.cast(pooled - 1, tf.float32))
-    lower = tf.floor(centres)
-    first = tf.cast(lower, tf.int32)
+    lower, weight = _centres(length, target, target * pool)
+    first = tf.clip_by_value(lower, 0, pooled - 1)
     pairs = tf.stack([first, tf.minimum(first + 1, pooled - 1)], axis=1)
     indices = pairs[:, :, None] * pool + tf.range(pool)[None, None, :]
-    return tf.minimum(indices, length - 1), centres - lower
+    return tf.minimum(indices, length - 1), tf.where(lower < 0, 0.0, weight)  # at the end both taps are one pixel
+
+
+def _centres(length: Tensor, target: Tensor, covered: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where new centres lie, ``(i + 1/2) * length / covered - 1/2``: whole pixels, and the rest, as float32.
+
+    In whole numbers: floats of a few thousand are known to a thousandth only, and each runtime rounds them in its own
+    way. Piece by piece: the product of two sides need not fit into 32 bits, and not every runtime has 64.
+    """
+    index = tf.range(target)
+    step = length // covered
+    rest = length - step * covered
+    # (2 i + 1) * rest, as multiples of 2 * covered and what is left; i = PIECE * piece + within
+    piece = index // PIECE
+    within = index - piece * PIECE
+    multiples = 2 * PIECE * rest // (2 * covered)
+    left = piece * (2 * PIECE * rest - multiples * 2 * covered) + (2 * within + 1) * rest
+    # and (2 i + 1) * step - 1 halves of 2 * covered
+    halves = (2 * index + 1) * step + 1
+    left += (halves - halves // 2 * 2) * covered
+    whole = left // (2 * covered)
+    weight = tf.cast(left - whole * 2 * covered, tf.float32) / tf.cast(2 * covered, tf.float32)
+    return piece * multiples + halves // 2 - 1 + whole, weight
 
 
 def _along(images: Tensor, taps: Tensor, weight: Tensor, axis: int) -> Tensor:

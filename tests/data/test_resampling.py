@@ -52,3 +52,15 @@ def test_masks_take_the_pixel_under_each_new_centre():
     mask = np.array([[0, 1, 2, 3]])
     np.testing.assert_array_equal(nearest(mask, (1, 2)), [[1, 3]])
     np.testing.assert_array_equal(nearest(mask, (2, 8)), [[0, 0, 1, 1, 2, 2, 3, 3]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("length", "target"), [(64, 64), (100, 57), (37, 100), (3, 131072), (40000, 36000), (131072, 131071)]
+)
+def test_centres_are_exact_on_long_sides(length, target):
+    """A float32 of 100000 is known to a hundredth of a pixel only, and sides of 40000 make a product beyond 2**31."""
+    even_and_odd = np.arange(length) % 2
+    centres = ((2 * np.arange(target) + 1) * length - target) / (2 * target)
+    expected = np.interp(centres, np.arange(length), even_and_odd)
+    found = resample(even_and_odd.astype(np.float32).reshape(1, -1, 1, 1), (target, 1)).numpy().ravel()
+    np.testing.assert_allclose(found, expected, atol=1e-6)
