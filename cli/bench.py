@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STEPS = ("read", "statistics", "network", "write", "other")
 
-WIDTH = 140
+WIDTH = 150
 """Columns that the table takes; a narrower terminal breaks its lines."""
 
 
@@ -172,9 +172,12 @@ def show(rows: "list[Row]", pictures: "list[Picture]", verdicts: "list[Verdict]"
             f"p50, p95, p99 of {few} runs or more, after the first{late}. Memory: the whole process at its peak."
         )
         click.echo("start: Python and TensorFlow; load: runtime and model; first: the first image. Steps: p50 of each.")
+    reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.error:
-            click.secho(f"not measured: {row.combination}: {row.error}", fg="yellow")
+            reasons.setdefault(row.error, []).append(str(row.combination))
+    for reason, combinations in reasons.items():
+        click.secho(f"not measured: {', '.join(combinations)}: {reason}", fg="yellow")
     for verdict in verdicts:
         click.secho(of_verdict(verdict, budget or 0.0), fg="green" if verdict.met else "red", bold=True)
 
