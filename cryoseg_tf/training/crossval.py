@@ -84,7 +84,9 @@ def _fixed(folder: Run, config: Config, splits: Sequence[Split]) -> Config:
         pairs = sorted({pair.name: pair for split in splits for pair in split.validation}.items())
         everything = Split(tuple(pair for _, pair in pairs), ())
         log.info("reading all %d annotated images", len(pairs))
-        fixed = resolve(config, survey(everything, config), find_devices(config.training)).config
+        chosen = resolve(config, survey(everything, config), find_devices(config.training))
+        for line in chosen.lines:
+            log.info("%s", line)
         with atomic.written(place) as part:
-            fixed.save(part)
+            chosen.config.save(part)
     return folder.config

@@ -224,8 +224,9 @@ class Training:
         check_same(self.found.files, self.devices)
         self.config = self.devices.same(chosen)
         self.contract = self.devices.same(contract)
+        told = chosen == requested  # as those of a fold are
         for line in lines:
-            log.info("%s", line)
+            log.log(logging.DEBUG if told else logging.INFO, "%s", line)
 
     def _fix(self, split: Split, started: float) -> None:
         """Write down, before the first step, all that the training will depend on."""

@@ -1,6 +1,7 @@
 """Folds: one run of several networks, resumed where it stopped, scored on what each did not see."""
 
 import csv
+import logging
 import math
 
 import keras
@@ -56,8 +57,11 @@ def test_a_run_that_was_stopped_goes_on_with_its_fold_to_the_same_weights(config
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_each_image_is_scored_by_the_network_that_did_not_see_it(config, splits, tmp_path):
+def test_each_image_is_scored_by_the_network_that_did_not_see_it(config, splits, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     run = fit_folds(config, splits, tmp_path / "run")
+    said = [record.getMessage().partition(":")[0] for record in caplog.records if record.levelno >= logging.INFO]
+    assert said.count("scale") == said.count("precision") == 1  # chosen once, for all of them
     assert run.info.kind == "ensemble"
     evaluation, reached = score_folds(run, splits)
     for member, split, fold in zip(run.members(), splits, reached, strict=True):
