@@ -115,8 +115,8 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
 def of_objects(objects: dict[str, Any]) -> str:
     """Write how many objects were found and how many are false, recall beside precision."""
     recall, precision = interval(objects["recall"]), interval({"mean": objects["precision"], "ci95": [None, None]})
-    counted = f"{objects['found']} of {objects['truth']} found, {objects['false']} false"
-    return f"{counted}; recall {recall}; precision {precision}"
+    false = f"{objects['false']} of {objects['predicted']} predicted are false"
+    return f"{objects['found']} of {objects['truth']} found; {false}; recall {recall}; precision {precision}"
 
 
 def of_groups(count: int | None, images: int) -> str:

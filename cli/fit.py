@@ -82,7 +82,8 @@ def command(
         else:
             train(data, config, out, minutes=minutes, existing=existing, preview=preview)
     except KeyboardInterrupt:
-        usable = "can be used as it is, or go on" if Run(out).model_file.is_file() else "is not whole yet: go on"
+        whole = Run(out).model_file.is_file()
+        usable = "can be used as it is, or go on" if whole else "cannot be used yet, as no epoch was finished: go on"
         click.echo(f"stopped; {out} {usable} with --resume", err=True)
         raise click.exceptions.Exit(130) from None
 

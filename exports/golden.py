@@ -9,6 +9,7 @@ import numpy.typing as npt
 from skimage.transform import resize
 
 from cryoseg_tf.config import Contract
+from cryoseg_tf.data.preprocess import Status
 from cryoseg_tf.io.micrograph import Micrograph, Pixels
 from cryoseg_tf.segmentation.segmenter import Segmentation, Segmenter, examine
 
@@ -104,9 +105,9 @@ def _chosen(segmenter: Segmenter, crops: Sequence[Micrograph]) -> tuple[list[Mic
 
 
 def _liveliness(result: Segmentation) -> float:
-    """Return how evenly an image is divided between background and the rest."""
+    """Return how evenly an image is divided between background and the rest; one of low contrast comes last."""
     share = float(np.mean(result.mask > 0))
-    return share * (1 - share)
+    return share * (1 - share) - (result.status != Status.OK)
 
 
 def _rounding(segmenter: Segmenter, crop: Micrograph) -> float:

@@ -42,13 +42,13 @@ def open_ome_zarr(path: Path) -> tuple[Plane, Metadata]:
         ImageError: If it is no OME-Zarr image, or has several planes. What zarr refuses, such as codecs that run
             code that they find in a file, becomes one in ``read_micrograph``.
     """
-    found: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
-    found = found.get("ome", found)  # from 0.5 on
     try:
+        found: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
+        found = found.get("ome", found)  # from 0.5 on
         multiscale = found["multiscales"][0]
         axes, finest = [axis["name"] for axis in multiscale["axes"]], multiscale["datasets"][0]
         place = (path / finest["path"]).resolve()
-    except (KeyError, IndexError, TypeError):
+    except (FileNotFoundError, KeyError, IndexError, TypeError):  # no group, or no image in it
         raise ImageError(f"{path} is no OME-Zarr image of version 0.4 or 0.5: it names no multiscales") from None
     if path.resolve() not in place.parents:
         raise ImageError(f"{path} names pixels that lie outside it, at {finest['path']}")

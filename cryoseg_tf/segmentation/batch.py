@@ -17,6 +17,7 @@ from ..data.preprocess import Status
 from ..errors import DataError
 from ..io import atomic
 from ..io.micrograph import SUFFIXES, is_montage
+from ..io.ome_zarr import SUFFIX as ZARR
 from ..io.ome_zarr import is_ome_zarr
 from ..io.pyramid import SUFFIX
 from ..run import Run
@@ -63,8 +64,10 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
             found = sorted([*micrographs_in(path), *filter(is_ome_zarr, path.iterdir())])
             if not found:
                 hint = f"; did you mean {path / 'images'}?" if (path / "images").is_dir() else ""
-                raise DataError(f"{path} itself holds no image ({', '.join(sorted(SUFFIXES))}){hint}")
-            if deeper := next((folder for folder in sorted(path.iterdir()) if _holds_images(folder)), None):
+                raise DataError(f"{path} itself holds no image ({', '.join([*sorted(SUFFIXES), ZARR])}){hint}")
+            named = {other.resolve() for other in inputs}
+            rest = (folder for folder in sorted(path.iterdir()) if folder.resolve() not in named)
+            if deeper := next(filter(_holds_images, rest), None):
                 log.info("%s is left out, since folders are not searched: name it too, if it is meant", deeper)
             files += found
         elif path.is_file():
@@ -126,6 +129,8 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
         DataError: If a mask would replace another file, or lie in a run.
         OSError: If ``out`` cannot be made or written to.
     """
+    if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if is_ome_zarr(folder)), None):
+        raise DataError(f"{inside} is an image, of OME-Zarr: choose another --out for masks")
     if out.suffix.lower() in SUFFIXES and not out.exists():
         raise DataError(f"{out} is named like an image: --out is the folder that masks are put in")
     targets = destinations(images, out, mask_name)

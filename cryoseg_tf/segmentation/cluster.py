@@ -6,8 +6,10 @@ workers need to read the images only. A worker that is lost loses nothing but ti
 done by others.
 """
 
+import asyncio
 import dataclasses
 import functools
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -91,13 +93,15 @@ def connected(address: str) -> Iterator["Client"]:
     """
     distributed = _distributed()
     log.info("connecting to %s, for up to %d s", address, PATIENCE)
-    where = {"scheduler_file" if Path(address).is_file() else "address": address}
     try:
-        client = distributed.Client(**where, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
+        place = json.loads(Path(address).read_text("utf-8"))["address"] if Path(address).is_file() else address
+        asyncio.run(_answering(place))  # a client that finds none hangs when it is given up
+    except (OSError, ValueError, TypeError, LookupError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"there is no Dask scheduler at {address}: {reason}") from None
-    with client:
+    except MemoryError:  # the first bytes are taken for a length
+        raise DataError(f"there is no Dask scheduler at {address}: what answers there is something else") from None
+    with distributed.Client(place, timeout=PATIENCE, set_as_default=False) as client:
         yield _heard(client)
 
 
@@ -123,6 +127,14 @@ def local(workers: int) -> Iterator["Client"]:
     ):
         client.run(load_tensorflow)
         yield _heard(client)
+
+
+async def _answering(address: str) -> None:
+    from distributed import Security
+    from distributed.core import rpc
+
+    async with rpc(address, timeout=PATIENCE, connection_args=Security().get_connection_args("client")) as scheduler:
+        await asyncio.wait_for(scheduler.identity(), PATIENCE)
 
 
 def _heard(client: "Client") -> "Client":

@@ -23,7 +23,7 @@ from ..models.metrics import decide
 from .local import local_statistics
 from .segmenter import Facts, Segmenter, examine
 
-SAYS_EVERY = 15.0
+SAYS_EVERY = 5.0
 """Seconds; a montage takes minutes to hours."""
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,10 @@ def segment_montage(
             f"{micrograph.source} is too large for a network that sees the whole image at once, as this one does "
             "(group normalisation or squeeze-excitation): cut it into squares"
         )
+    height, width = micrograph.pixels.shape
+    log.info("%s: %d x %d pixels, read and segmented piece by piece", micrograph.source, width, height)
     progress = _Progress(scratch, key)
-    mask = progress.mask((micrograph.pixels.shape[0] + micrograph.data_bar, micrograph.pixels.shape[1]))
+    mask = progress.mask((height + micrograph.data_bar, width))
     facts = _examine(micrograph, segmenter.contract)
     _fill(segmenter, micrograph, facts, mask, progress)
     file = scratch / "mask.ome.tif"

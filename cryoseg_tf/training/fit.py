@@ -20,7 +20,7 @@ from ..run import Existing, Run, RunInfo
 from . import cluster
 from .assembly import check_names, compiled
 from .calibrate import calibrate
-from .callbacks import Checkpoints, Deadline, Schedule, StopAfter, save_model, write_history
+from .callbacks import Checkpoints, Deadline, Schedule, StopAfter, write_history
 from .choices import resolve
 from .devices import Devices, check_batch, find_devices
 from .feed import Feed
@@ -173,13 +173,12 @@ class Training:
         log.info("preview: %s", path)
 
     def leave_usable(self) -> None:
-        """After Ctrl-C: keep the best weights so far, or those there are."""
-        if not self.run.model_file.is_file():
-            save_model(self.run.model_file, self.network)
+        """After Ctrl-C: the best weights so far are there; before the first epoch is scored there are none."""
+        best = self.progress.best_epoch
         self.run.update(
             status="interrupted",
-            best_epoch=self.progress.best_epoch,
-            validation_dice=max(self.progress.best_dice, 0.0),
+            best_epoch=best or None,
+            validation_dice=self.progress.best_dice if best else None,
         )
 
     def _learn(self, stage: int, last: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:

@@ -641,6 +641,9 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
         found = [p for p in inside if p == path or (p.suffix.lower() in READ and not p.name.startswith("."))]
         if not found:
             raise RunnerError(f"{path} holds no TIFF, PNG or .npy" if path.is_dir() else f"{path} does not exist")
+        rest = [p.name for p in inside if p not in found and not p.name.startswith(".")]
+        if rest:
+            print(f"left out of {path}, as neither TIFF, PNG nor .npy: {', '.join(rest)}", file=sys.stderr)
         files += found
     return list(dict.fromkeys(files))
 

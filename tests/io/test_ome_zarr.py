@@ -62,7 +62,7 @@ def test_what_is_no_micrograph(tmp_path, options, message):
 
 def test_a_folder_of_another_kind(tmp_path):
     (tmp_path / "x.zarr").mkdir()
-    with pytest.raises(ImageError, match=r"x\.zarr is damaged or of an unknown kind"):
+    with pytest.raises(ImageError, match=r"x\.zarr is no OME-Zarr image"):
         read_micrograph(tmp_path / "x.zarr")
     zarr.open_group(tmp_path / "y.zarr", mode="w")
     with pytest.raises(ImageError, match="names no multiscales"):
