@@ -81,6 +81,11 @@ def statistics(values: Tensor, neighbours: Tensor, contract: Contract) -> tuple[
     low_rank, high_rank = (_rank(count, p) for p in contract.percentiles)
     low = -tf.math.top_k(-values, low_rank).values[:, -1]
     high = tf.math.top_k(values, count - high_rank + 1).values[:, -1]
+    return _normalising(low, high, values, neighbours, contract)
+
+
+def _normalising(low: Tensor, high: Tensor, values: Tensor, neighbours: Tensor, contract: Contract) -> Any:
+    """Return what ``statistics`` does, from the two percentiles."""
     noise = tf.reduce_mean(tf.abs(neighbours - values), axis=1)
     spread = high - low
     some = spread > SMALLEST
@@ -98,16 +103,24 @@ def image_statistics(pixels: npt.NDArray[Any], contract: Contract) -> tuple[floa
 
 def images_statistics(images: Sequence[npt.NDArray[Any]], contract: Contract) -> npt.NDArray[np.float32]:
     """Return offsets, scales and contrasts-to-noise of images of one shape, ``(3, n)``, as ``statistics`` does."""
-    rows, *columns = (np.asarray(index) for index in grid(*images[0].shape))
-    taken = [[_at(image, rows, some) for image in images] for some in columns]
-    return np.stack(statistics(np.stack(taken[0]), np.stack(taken[1]), contract))
+    step = max(int(np.diff(index[:2]).max(initial=1)) for index in map(np.asarray, grid(*images[0].shape)[:2]))
+    values, neighbours = (np.stack(taken) for taken in zip(*(_on_grid(image, step) for image in images), strict=True))
+    ranks = [int(_rank(values.shape[1], percentile)) - 1 for percentile in contract.percentiles]
+    low, high = np.partition(values, ranks, axis=1)[:, ranks].T  # many times as fast as top_k, and the same elements
+    return np.stack(_normalising(low, high, values, neighbours, contract))
 
 
-def _at(pixels: npt.NDArray[Any], rows: npt.NDArray[Any], columns: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return the pixels at rows and columns, one after the other; of a montage not all are read at once."""
-    bands = (rows[top : top + STRIP] for top in range(0, len(rows), STRIP))
-    read = ((band - band[0], pixels[band[0] : band[-1] + 1, 0 : pixels.shape[1]]) for band in bands)
-    return np.concatenate([part[np.ix_(band, columns)].astype(np.float32).ravel() for band, part in read])
+def _on_grid(pixels: npt.NDArray[Any], step: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Return every so manieth pixel, and those right of them; of a montage not all are read at once."""
+    values, neighbours = [], []
+    height, width = pixels.shape
+    for top in range(0, height, STRIP * step):
+        rows = pixels[top : min(top + STRIP * step, height), 0:width][::step]
+        taken = rows[:, ::step]
+        beside = np.concatenate([rows[:, 1::step], rows[:, -1:]], axis=1)  # the last pixel is its own
+        values.append(taken.astype(np.float32).ravel())
+        neighbours.append(beside[:, : taken.shape[1]].astype(np.float32).ravel())
+    return np.concatenate(values), np.concatenate(neighbours)
 
 
 def normalise(images: Any, offset: Any, scale: Any) -> Any:

@@ -23,6 +23,9 @@ from ..models.metrics import decide
 from .local import local_statistics
 from .segmenter import Facts, Segmenter, examine
 
+TILE = 1280
+"""Largest side of a tile: with 16 base filters a process then takes less than 2 GB."""
+
 SAYS_EVERY = 5.0
 """Seconds; a montage takes minutes to hours."""
 
@@ -50,6 +53,7 @@ def segment_montage(
         )
     height, width = micrograph.pixels.shape
     log.info("%s: %d x %d pixels, read and segmented piece by piece", micrograph.source, width, height)
+    segmenter = Segmenter(segmenter.predictor, segmenter.contract, min(segmenter.tile or TILE, TILE))
     progress = _Progress(scratch, key)
     mask = progress.mask((height + micrograph.data_bar, width))
     facts = _examine(micrograph, segmenter.contract)

@@ -1,8 +1,8 @@
 """Segment a micrograph: statistics, scale, tiles, decision, and back to its own size."""
 
 import itertools
-import operator
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -173,15 +173,15 @@ class Segmenter:
         batches = (
             np.stack([facts.normalised(_window(pixels, facts.shape, tile), tile) for tile in group]) for group in groups
         )
-        results = (result for batch in self.predictor.map(b[..., None] for b in batches) for result in batch)
-        cores = (
-            (tile.rows.write, result[tile.rows.core, tile.columns.core])
-            for tile, result in zip(plan, results, strict=True)
-        )
-        for rows, row in itertools.groupby(cores, key=operator.itemgetter(0)):
-            values = np.concatenate([core for _, core in row], axis=1)
-            kept = slice(rows.start, min(rows.stop, height))  # the rest is padding
-            yield kept, values[: kept.stop - kept.start, :width]
+        results = (result for batch in self.predictor.map(_ahead(b[..., None] for b in batches)) for result in batch)
+        for rows, row in itertools.groupby(zip(plan, results, strict=True), key=lambda pair: pair[0].rows):
+            kept = slice(rows.write.start, min(rows.write.stop, height))  # the rest is padding
+            values = np.empty((kept.stop - kept.start, width, self.predictor.channels), np.float32)
+            for tile, result in row:
+                core = result[rows.core, tile.columns.core]
+                here = values[:, tile.columns.write]
+                here[:] = core[: here.shape[0], : here.shape[1]]
+            yield kept, values
 
     def _plan(self, height: int, width: int) -> list[Tile]:
         stride, halo = self.predictor.stride, self.predictor.halo
@@ -192,6 +192,15 @@ class Segmenter:
             # three halos, lest a network that sees far leaves hardly any core
             window = max(-(-self.tile // stride) * stride, 3 * halo)
         return list(tiles(padded[0], padded[1], window, halo, stride))
+
+
+def _ahead(batches: Iterator[Array]) -> Iterator[Array]:
+    """Make each batch while the network is at the one before."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def _window(pixels: Pixels, shape: tuple[int, int], tile: Tile) -> Array:
