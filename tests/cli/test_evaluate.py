@@ -30,8 +30,9 @@ def test_groups_settings_and_kinds_reach_the_summary(cli, trained, make_pairs, t
     blobs = summary["objects"]["classes"]["cell"]
     assert blobs["kinds"]["blob"]["objects"] == blobs["truth"] > 0
     said = cli(*words).stdout
-    assert "groups: 2 (4 images); intervals draw whole groups" in said
-    assert f"{blobs['found']} of {blobs['truth']} found, {blobs['false']} false" in said
+    assert "groups: 2 (4 images); intervals draw whole groups, of which there are few: rather too narrow" in said
+    predicted = f"{blobs['false']} of {blobs['predicted']} predicted are false"
+    assert f"{blobs['found']} of {blobs['truth']} found; {predicted}" in said
 
 
 def test_groups_that_leave_images_out_are_unknown(cli, trained, make_pairs, tmp_path):

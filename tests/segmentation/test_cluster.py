@@ -93,6 +93,14 @@ def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch):
         subject.connected("tcp://127.0.0.1:9").__enter__()
 
 
+def test_an_address_that_is_none_ends_at_once(trained, data, tmp_path):
+    started = time.monotonic()
+    result = segment(trained, data / "images", tmp_path / "out", "--dask", "127.0.0.1")
+    assert result.returncode == 2
+    assert "no Dask scheduler at 127.0.0.1: missing port" in result.stderr
+    assert time.monotonic() - started < 45  # a client that was given up would hang
+
+
 def test_workers_and_a_cluster_exclude_each_other(cli, trained, data, tmp_path):
     result = cli("segment", trained, data, "--out", tmp_path / "out", "--workers", 2, "--dask", "tcp://127.0.0.1:9")
     assert result.exit_code == 2

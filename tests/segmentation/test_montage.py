@@ -126,6 +126,10 @@ def test_ome_zarr_is_named_or_lies_in_a_folder(cli, trained, tmp_path, montages)
     assert cli("segment", trained, tmp_path / "x.tif", "--pixel-size", 100, "--out", tmp_path / "out").exit_code == 0
     masks = [tifffile.imread(tmp_path / "out" / name) for name in ("x.ome.ome.tif", "x.ome.tif")]
     np.testing.assert_array_equal(*masks)
+    result = cli("segment", trained, image, "--pixel-size", 100, "--out", image / "masks")
+    assert result.exit_code == 2
+    assert f"{image} is an image, of OME-Zarr: choose another --out" in result.stderr
+    assert not (image / "masks").exists()
 
 
 @pytest.mark.parametrize("scale", [None, 0.7])
