@@ -53,7 +53,9 @@ def write_pyramid(path: Path, mask: Mask | Raw, pixel_size: float | None, origin
 
 def _tiles(mask: Mask | Raw, step: int) -> Iterator[Mask]:
     for top in range(0, mask.shape[0], TILE * step):
-        rows = np.asarray(mask[top : top + TILE * step : step, ::step])
+        # piece by piece, each copied: whole rows are read, of which only every so manieth is kept
+        pieces = range(top, min(top + TILE * step, mask.shape[0]), TILE)
+        rows = np.concatenate([np.array(mask[first : first + TILE : step, ::step]) for first in pieces])
         for left in range(0, rows.shape[1], TILE):
             tile = np.zeros((TILE, TILE), mask.dtype)
             part = rows[:, left : left + TILE]
