@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import UnidentifiedImageError
 
 from ..errors import ImageError
-from . import mrc, picture, tiff
+from . import mrc, ome_zarr, picture, tiff
 from .data_bar import bar_rows, find_data_bar
 from .ome_zarr import is_ome_zarr, open_ome_zarr
 from .units import SQUARE
@@ -79,7 +79,7 @@ def is_montage(path: Path) -> bool:
     """Whether a TIFF, MRC or OME-Zarr has so many pixels that it is not read as a whole; by its header alone."""
     try:
         if is_ome_zarr(path):
-            return math.prod(open_ome_zarr(path)[0].shape) > MONTAGE
+            return ome_zarr.pixel_count(path) > MONTAGE
         if path.stat().st_size < MONTAGE_BYTES:
             return False
         with path.open("rb") as file:

@@ -35,6 +35,11 @@ def is_ome_zarr(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and path.is_dir()
 
 
+def pixel_count(path: Path) -> int:
+    """Return how many pixels the finest version has, without a look at what is there of them."""
+    return math.prod(_finest(path)[0].shape[-2:])
+
+
 def open_ome_zarr(path: Path) -> tuple[Plane, Metadata]:
     """Return the pixels of an image's finest version, read where a slice of them is taken, and its pixel size.
 
@@ -42,19 +47,24 @@ def open_ome_zarr(path: Path) -> tuple[Plane, Metadata]:
         ImageError: If it is no OME-Zarr image, or has several planes. What zarr refuses, such as codecs that run
             code that they find in a file, becomes one in ``read_micrograph``.
     """
+    array, axes, multiscale = _finest(path)
+    _check(array, axes, path)
+    return Plane(array), combined([TagFacts({}, _pixel(multiscale))], array.shape[-1])
+
+
+def _finest(path: Path) -> "tuple[zarr.Array[Any], list[str], dict[str, Any]]":
+    """Return the array of the finest version, the names of its axes, and what is said of all versions."""
     try:
         found: dict[str, Any] = dict(zarr.open_group(path, mode="r").attrs)
         found = found.get("ome", found)  # from 0.5 on
         multiscale = found["multiscales"][0]
-        axes, finest = [axis["name"] for axis in multiscale["axes"]], multiscale["datasets"][0]
-        place = (path / finest["path"]).resolve()
+        axes, name = [axis["name"] for axis in multiscale["axes"]], multiscale["datasets"][0]["path"]
+        place = (path / name).resolve()
     except (FileNotFoundError, KeyError, IndexError, TypeError):  # no group, or no image in it
         raise ImageError(f"{path} is no OME-Zarr image of version 0.4 or 0.5: it names no multiscales") from None
     if path.resolve() not in place.parents:
-        raise ImageError(f"{path} names pixels that lie outside it, at {finest['path']}")
-    array = zarr.open_array(place, mode="r")
-    _check(array, axes, path)
-    return Plane(array), combined([TagFacts({}, _pixel(multiscale, finest))], array.shape[-1])
+        raise ImageError(f"{path} names pixels that lie outside it, at {name}")
+    return zarr.open_array(place, mode="r"), axes, multiscale
 
 
 def _check(array: "zarr.Array[Any]", axes: list[str], path: Path) -> None:
@@ -69,10 +79,10 @@ def _check(array: "zarr.Array[Any]", axes: list[str], path: Path) -> None:
         log.warning("%s lacks %d of %d chunks: their pixels are %s", path, missing, array.nchunks, array.fill_value)
 
 
-def _pixel(multiscale: dict[str, Any], finest: dict[str, Any]) -> Any:
+def _pixel(multiscale: dict[str, Any]) -> Any:
     """Both may be scaled, the image and each of its versions."""
     sides = [1.0, 1.0]
-    for part in (multiscale, finest):
+    for part in (multiscale, multiscale["datasets"][0]):
         for change in part.get("coordinateTransformations", ()):
             if change.get("type") == "scale":
                 sides = [side * float(factor) for side, factor in zip(sides, change["scale"][-2:], strict=True)]

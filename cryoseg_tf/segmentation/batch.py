@@ -126,16 +126,17 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
         unsure: Whether the uncertainty of each will be written beside it.
 
     Raises:
-        DataError: If a mask would replace another file, or lie in a run.
+        DataError: If a mask would replace another file, or lie in a run or an image.
         OSError: If ``out`` cannot be made or written to.
     """
-    if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if is_ome_zarr(folder)), None):
-        raise DataError(f"{inside} is an image, of OME-Zarr: choose another --out for masks")
     if out.suffix.lower() in SUFFIXES and not out.exists():
         raise DataError(f"{out} is named like an image: --out is the folder that masks are put in")
     targets = destinations(images, out, mask_name)
-    if inside := next((folder for folder in (out.resolve(), *out.resolve().parents) if Run(folder).exists), None):
-        raise DataError(f"{inside} is a run, which fit may empty: choose another --out for masks")
+    for folder in (out.resolve(), *out.resolve().parents):
+        if is_ome_zarr(folder):
+            raise DataError(f"{folder} is an image, of OME-Zarr: choose another --out for masks")
+        if Run(folder).exists:
+            raise DataError(f"{folder} is a run, which fit may empty: choose another --out for masks")
     atomic.check_writable(out)
     if not is_records(out / RECORDS):
         raise DataError(f"{out / RECORDS} exists and is not a record of masks: choose another --out")

@@ -136,11 +136,11 @@ class Training:
         self.progress.elapsed = max(self.progress.elapsed, 0.0 if begun else time.monotonic() - started)
 
     def run_or_leave_usable(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
-        """Train what is left; after Ctrl-C the run can be used as it is."""
+        """Train what is left; after Ctrl-C the run can be used as it is, if an epoch was finished."""
         try:
             return self.run_to_the_end(callbacks)
         except KeyboardInterrupt:
-            self.leave_usable()
+            self.note_interruption()
             raise
 
     def run_to_the_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> Progress:
@@ -172,7 +172,7 @@ class Training:
         write_preview(path, patches(self.feed.train, self.found.train, self.config))
         log.info("preview: %s", path)
 
-    def leave_usable(self) -> None:
+    def note_interruption(self) -> None:
         """After Ctrl-C: the best weights so far are there; before the first epoch is scored there are none."""
         best = self.progress.best_epoch
         self.run.update(
