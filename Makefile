@@ -20,9 +20,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-bench: $(READY)
+bench: demo
 	$(BIN)/python benchmarks/training.py
-	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/montage.py demo/run
 	$(BIN)/python benchmarks/check_speed.py
 
 clean:

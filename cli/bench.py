@@ -137,7 +137,7 @@ def command(
     from cryoseg_tf.exports.bench import Plan, bench, combinations
     from cryoseg_tf.exports.bench_rows import judge, times_csv
     from cryoseg_tf.io.atomic import write_text
-    from cryoseg_tf.segmentation.batch import collect
+    from cryoseg_tf.segmentation.files import collect
 
     plan = Plan(combinations(opened, runtimes, precisions, threads), collect(images), **settings)
     with reporter.counted(plan.total, "measuring") as progress:

@@ -14,6 +14,7 @@ from . import options
 if TYPE_CHECKING:
     from cryoseg_tf.config import DataConfig
     from cryoseg_tf.data import Pair
+    from cryoseg_tf.evaluation import Evaluation
 
 
 @click.command("evaluate")
@@ -68,7 +69,13 @@ def command(
             kinds=kinds,
             progress=progress,
         )
-    report = write_report(evaluation, folder, out)
+    tell(evaluation, write_report(evaluation, folder, out), as_json)
+
+
+def tell(evaluation: "Evaluation", report: Path, as_json: bool) -> None:
+    """Print what was found; exit code 1 if some images could not be scored."""
+    from . import reporter
+
     if as_json:
         click.echo(json.dumps(evaluation.summary(), indent=2))
     else:

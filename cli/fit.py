@@ -13,7 +13,7 @@ from .folds import cross_validate
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
     from cryoseg_tf.data import Split
-    from cryoseg_tf.run import Existing
+    from cryoseg_tf.training.writing import Existing
 
 
 @click.command("fit")
@@ -72,12 +72,13 @@ def command(
     atomic.check_writable(out)  # should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.run import Run
+    from cryoseg_tf.training.writing import claim
 
     existing: Existing = "resume" if resume else "overwrite" if overwrite else "refuse"
     folds = folds or (Run(out).info.folds if resume and Run(out).exists else None)
     try:
         if folds:
-            Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
+            claim(Run(out), existing)  # before images are read to find groups: a refusal should not wait for that
             cross_validate(data, config, out, folds, minutes, existing)
         else:
             train(data, config, out, minutes=minutes, existing=existing, preview=preview)
@@ -95,13 +96,14 @@ def train(
     from cryoseg_tf.run import Run
     from cryoseg_tf.training import fit
     from cryoseg_tf.training.devices import find_devices, with_cluster
+    from cryoseg_tf.training.writing import claim
 
     from . import reporter
 
     config = with_cluster(config)
     devices = find_devices(config.training)  # several workers meet before anything is computed
     if devices.first:
-        Run(out).claim(existing)  # before images are read to find groups: a refusal should not wait for that
+        claim(Run(out), existing)  # before images are read to find groups: a refusal should not wait for that
     else:
         reporter.hush()
     config, divided = divide(data, config)

@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from cryoseg_tf.config import Config
     from cryoseg_tf.evaluation.fold_table import Fold
-    from cryoseg_tf.run import Existing
+    from cryoseg_tf.training.writing import Existing
 
 
 def cross_validate(

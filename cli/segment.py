@@ -77,7 +77,7 @@ def command(
     _look(source, out, runtime, precision)  # a wrong path should not wait for TensorFlow
     reporter.start(threads)
     from cryoseg_tf.segmentation import segment_files
-    from cryoseg_tf.segmentation.batch import claim, collect
+    from cryoseg_tf.segmentation.files import claim, collect
     from cryoseg_tf.training.strategy import available_cores
 
     files = collect(images)
@@ -153,7 +153,8 @@ def summary(outcomes: "Sequence[Outcome]", out: Path) -> str:
         "empty, see above": sum(outcome.status in EMPTY for outcome in outcomes),
         "failed": failed,
     }
-    done = count(len(outcomes) - failed, "mask is", "masks are") + f" in {out}"
+    made = len(outcomes) - failed
+    done = count(made, "mask is", "masks are") + f" in {out}" if made else "there is no mask"
     return done + "".join(f"; {number} {what}" for what, number in notes.items() if number)
 
 

@@ -108,11 +108,17 @@ def command(
     if as_json:
         click.echo(json.dumps(_summary(result), indent=2))
         return
-    for name, value in result.best.values.items():
-        click.echo(f"{name:30} {value:g}" if isinstance(value, float) else f"{name:30} {value}")
-    note = "" if result.best.status == "done" else "; it was cut, as all were"
-    click.echo(f"validation Dice {result.best.score:.3f}, trial {result.best.number} of {len(result.records)}{note}")
+    for line in _lines(result):
+        click.echo(line)
     click.echo(f"fit --config {out / 'best.yaml'} trains with its settings; all trials are in {page}")
+
+
+def _lines(result: "TuningResult") -> Iterator[str]:
+    best = result.best
+    for name, value in best.values.items():
+        yield f"{name:30} {value:g}" if isinstance(value, float) else f"{name:30} {value}"
+    note = "" if best.status == "done" else "; it was cut, as all were"
+    yield f"validation Dice {best.score:.3f}, trial {best.number} of {len(result.records)}{note}"
 
 
 def _work(out: Path, chief: str | None, threads: int | None) -> None:

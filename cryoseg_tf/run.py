@@ -18,27 +18,20 @@ The network is rebuilt from ``config.yaml`` and only weights are read: nothing h
 
 import hashlib
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
 from .config import Branch, Config, Contract
-from .errors import CryoSegError, RunError
+from .errors import RunError
 from .expressions import first_flaw
 from .io import atomic
-from .io.lock import locked
 
 if TYPE_CHECKING:
     import keras
 
 FORMAT = 1
-Existing = Literal["refuse", "resume", "overwrite"]
-
-log = logging.getLogger("cryoseg_tf")
 
 
 class RunInfo(Branch):
@@ -68,17 +61,6 @@ class RunInfo(Branch):
     members: tuple[Annotated[str, Field(pattern=r"^\w+$")], ...] = ()
     combine: Literal["mean", "vote"] = "mean"
     augmented: bool = False
-
-
-class _Log(logging.FileHandler):
-    """Writes ``run.log``, and is silent where the disk is full: the work itself says so."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        pass
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
 
 
 class Run:
@@ -219,77 +201,6 @@ class Run:
             raise RunError(f"{self.path} has no model.keras yet: no epoch was finished; repeat fit with --resume")
         return self.model_file
 
-    def claim(self, existing: Existing) -> None:
-        """Make sure that this folder may be written.
-
-        Raises:
-            RunError: If it holds something else, or a run that may not be touched.
-            OSError: If it cannot be made or written to.
-        """
-        if self.exists and existing == "refuse":
-            raise RunError(f"{self.path} is a run already: --resume goes on with it, --overwrite starts anew")
-        if self.path.exists() and not self.exists and (not self.path.is_dir() or _strangers(self.path)):
-            raise RunError(f"{self.path} exists and is not a run: choose another folder")
-        atomic.check_writable(self.path)
-
-    @contextmanager
-    def writing(self, requested: Config, minutes: float | None, existing: Existing) -> Iterator[RunInfo]:
-        """Make the folder, or go on with it, and keep other processes and crashes from harming it.
-
-        Raises:
-            RunError: If the folder is in use, holds something else, or exists and may not be
-                touched; or if a resumed run was begun with other settings.
-        """
-        self.claim(existing)
-        begun_before, abandoned = existing == "resume" and self.exists, False
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(self.path, RunError(f"{self.path} is being written by another process")), self._logged():
-                try:
-                    yield self._begin(requested, minutes, existing)
-                except Exception as error:
-                    log.debug("stopped by an error", exc_info=True)  # DEBUG: the console shows the message alone
-                    # nothing was trained: leave no trace
-                    abandoned = not begun_before and not (self.path / "config.yaml").exists()
-                    if not abandoned and not isinstance(error, CryoSegError):
-                        log.warning("training stopped: --resume goes on with %s when the cause is mended", self.path)
-                    raise
-        finally:
-            if abandoned:
-                atomic.remove(self.path)
-
-    @contextmanager
-    def _logged(self) -> Iterator[None]:
-        handler = _Log(self.path / "run.log", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handler.setLevel(logging.DEBUG)
-        level = log.level
-        log.setLevel(logging.DEBUG)  # for run.log; other handlers have levels of their own
-        log.addHandler(handler)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            log.setLevel(level)
-            handler.close()
-
-    def _begin(self, requested: Config, minutes: float | None, existing: Existing) -> RunInfo:
-        if self.exists and existing == "resume":
-            info = self.info
-            then = "no --minutes" if info.minutes is None else f"--minutes {info.minutes:g}"
-            other = info.requested.differences(requested) + [then] * (info.minutes != minutes)
-            if other:
-                raise RunError(
-                    f"{self.path} was begun with other settings ({', '.join(other)}): --resume takes none, or the same"
-                )
-            return info
-        for item in self.path.iterdir():
-            if item.name not in (".lock", "run.log"):
-                atomic.remove(item)
-        info = RunInfo(requested=requested, minutes=minutes)
-        atomic.write_json(self.path / "run.json", info.model_dump(mode="json"))
-        return info
-
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
             content = json.loads((self.path / name).read_text("utf-8"))
@@ -304,8 +215,3 @@ def _unreadable(path: Path, error: Exception) -> RunError:
     if isinstance(error, OSError):
         return RunError(f"{path} cannot be read: {error.strerror or error}")
     return RunError(f"{path} is damaged: {error}")
-
-
-def _strangers(folder: Path) -> bool:
-    """Whether a folder holds anything that a run cut short at its first moment would not have left."""
-    return any(p.name not in (".lock", "run.log", ".part-run.json") for p in folder.iterdir())

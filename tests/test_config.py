@@ -3,6 +3,7 @@ import pytest
 from cryoseg_tf.config import Config, channels
 from cryoseg_tf.errors import ConfigError, RunError
 from cryoseg_tf.run import Run
+from cryoseg_tf.training.writing import writing
 
 
 def test_yaml_round_trip(tmp_path):
@@ -264,8 +265,8 @@ def test_one_key_in_two_branches_is_two_settings(tmp_path):
 )
 def test_a_resume_is_told_the_minutes_that_the_run_was_begun_with(tmp_path, begun, asked, named):
     run = Run(tmp_path / "run")
-    with run.writing(Config(), begun, "refuse"):
+    with writing(run, Config(), begun, "refuse"):
         pass
-    with pytest.raises(RunError) as error, run.writing(Config().replace({"seed": 5}), asked, "resume"):
+    with pytest.raises(RunError) as error, writing(run, Config().replace({"seed": 5}), asked, "resume"):
         pass
     assert f"begun with other settings (seed, {named}):" in str(error.value)

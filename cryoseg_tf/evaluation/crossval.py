@@ -10,9 +10,10 @@ from ..io import atomic
 from ..io.micrograph import Micrograph
 from ..run import Run
 from ..segmentation.segmenter import Segmentation, Segmenter
-from .evaluate import Evaluation, Row, evaluate
+from .evaluate import Evaluation, evaluate
 from .fold_table import FOLDS, Fold, folds_csv
 from .report import write_report
+from .scoring import Row
 from .statistics import known_mean
 
 METRICS = ("recall", "precision", "dice")

@@ -16,8 +16,9 @@ from ..data.pairs import Pair
 from ..errors import CryoSegError
 from ..io import atomic
 from ..segmentation.method import Loaded, Watch
-from .evaluate import BEGUN, SUMMARY, Evaluation, Row, evaluate
+from .evaluate import BEGUN, SUMMARY, Evaluation, evaluate
 from .scores import or_null
+from .scoring import Row
 from .tables import objects_csv, scores_csv
 
 log = logging.getLogger(__name__)

@@ -18,12 +18,13 @@ from ..io import atomic
 from ..io.page import templates
 from ..run import Run
 from .calibration import Calibration
-from .evaluate import BEGUN, SUMMARY, Evaluation, Row, check_out
+from .evaluate import BEGUN, SUMMARY, Evaluation, check_out
 from .figures import boxplots, learning_curves, precision_recall, recall_by_kind, recall_by_size, reliability_diagram
 from .fold_table import Fold, spread
 from .objects import TruthObject
 from .provenance import facts, trained_on, versions
 from .scores import Scores
+from .scoring import Row
 from .statistics import FEW
 from .summary import BOUNDARY_F1
 from .tables import objects_csv, scores_csv

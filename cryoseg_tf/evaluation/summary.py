@@ -11,7 +11,8 @@ from .scores import METRICS, Scores, or_null
 from .statistics import Estimate, mean_interval, share_interval
 
 if TYPE_CHECKING:
-    from .evaluate import Evaluation, Row
+    from .evaluate import Evaluation
+    from .scoring import Row
 
 BOUNDARY_F1 = "boundary_f1"
 FOREGROUND = "foreground"

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..io.table import csv_text
-from .evaluate import Evaluation, Row
+from .evaluate import Evaluation
 from .objects import FoundObject, TruthObject
 from .scores import METRICS
+from .scoring import Row
 from .summary import BOUNDARY_F1
 
 OBJECT_COLUMNS = (

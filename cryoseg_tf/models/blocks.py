@@ -63,9 +63,9 @@ class Blocks:
 
     def output(self, x: Any, channels: int, suffix: str = "") -> Any:
         """Class probabilities: sigmoid for one channel, softmax over more."""
-        x = layers.Conv2D(channels, 1, kernel_initializer=self._glorot(), name=f"logits{suffix}")(x)
+        # float32, whatever the policy: 16 bits would round what the threshold decides on
+        x = layers.Conv2D(channels, 1, kernel_initializer=self._glorot(), dtype="float32", name=f"logits{suffix}")(x)
         kind = "sigmoid" if channels == 1 else "softmax"
-        # float32 keeps the sigmoid exact under a mixed-precision policy
         return layers.Activation(kind, dtype="float32", name=f"probability{suffix}")(x)
 
     def normalised(self, x: Any) -> Any:

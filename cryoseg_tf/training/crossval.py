@@ -10,7 +10,7 @@ from ..config import Config
 from ..data.splits import Split
 from ..errors import ConfigError, RunError
 from ..io import atomic
-from ..run import Existing, Run
+from ..run import Run
 from .assembly import check_names
 from .choices import resolve
 from .devices import find_devices, refuse_cluster
@@ -18,6 +18,7 @@ from .ensemble import join
 from .fit import fit
 from .strategy import use_threads
 from .survey import survey
+from .writing import Existing, claim, writing
 
 Watch = Callable[[int], Sequence[keras.callbacks.Callback]]
 """Gives the callbacks of a fold, from 1."""
@@ -58,11 +59,11 @@ def fit_folds(
     if config.data.split == "area":
         raise ConfigError("data.split is area, and folds hold whole images back: leave one of them out")
     folder = Run(run)
-    folder.claim(existing)
+    claim(folder, existing)
     if existing == "resume" and folder.exists and (begun := folder.info.folds) != len(splits):
         before = "without --folds" if begun is None else f"with --folds {begun}"
         raise RunError(f"{folder.path} was begun {before}: --resume takes the same")
-    with folder.writing(config, minutes, existing) as info:
+    with writing(folder, config, minutes, existing) as info:
         folder.update(folds=len(splits), status="running")
         fixed = _fixed(folder, config, splits)
         names = tuple(f"fold_{number}" for number in range(1, len(splits) + 1))

@@ -12,6 +12,7 @@ from ..io import atomic
 from ..models.ensemble import Combination
 from ..run import Run, RunInfo
 from .callbacks import SNAPSHOTS
+from .writing import claim
 
 COPIED = ("run.json", "config.yaml", "split.json", "environment.json", "history.csv", "model.keras")
 """What of a run its place in an ensemble holds: what a resume needs stays behind."""
@@ -44,7 +45,7 @@ def make_ensemble(
     folder = Run(out)
     if folder.exists:
         raise RunError(f"{folder.path} is a run already: choose another --out")
-    folder.claim("refuse")
+    claim(folder, "refuse")
     if not snapshots:
         _check_different(runs)
     with atomic.written(folder.path) as part:

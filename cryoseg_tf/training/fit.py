@@ -16,7 +16,7 @@ from ..data.pipeline import patches
 from ..data.preview import write_preview
 from ..data.splits import Split
 from ..io import atomic
-from ..run import Existing, Run, RunInfo
+from ..run import Run, RunInfo
 from . import cluster
 from .assembly import check_names, compiled
 from .calibrate import calibrate
@@ -32,6 +32,7 @@ from .schedules import learning_rates
 from .state import Progress, load_progress, load_state
 from .strategy import use_threads
 from .survey import Survey, survey
+from .writing import Existing, claim, writing
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +84,11 @@ def fit(
     check_batch(config.training.batch_size, devices.replicas)
     check_names(config)
     with cluster.training_of(devices.workers), _place(devices, Run(run), existing) as (folder, then):
-        folder.claim(then)  # before the images are read: a refusal should not wait for that
+        claim(folder, then)  # before the images are read: a refusal should not wait for that
         log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
         found = survey(split, config)
         take_over(folder, devices, config, minutes)
-        with folder.writing(config, minutes, then) as info, cluster.training_of(devices.workers):
+        with writing(folder, config, minutes, then) as info, cluster.training_of(devices.workers):
             if devices.first:
                 devices.hand_out(folder.path)
             if info.status == "finished":

@@ -10,7 +10,7 @@ from PIL import Image
 from cryoseg_tf import Segmenter, segment_files
 from cryoseg_tf.config import DataConfig
 from cryoseg_tf.errors import DataError
-from cryoseg_tf.segmentation.batch import claim, collect, destinations
+from cryoseg_tf.segmentation.files import collect, destinations
 
 CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
 
@@ -102,17 +102,6 @@ def test_killed_and_repeated_equals_uninterrupted(trained, tmp_path, make_pairs)
     assert [p.name for p in (tmp_path / "out").iterdir() if p.name.startswith(".part")] == []
 
 
-def test_colliding_stems_keep_their_folders(tmp_path):
-    images = [tmp_path / "a" / "x.tif", tmp_path / "b" / "x.tif"]
-    out = tmp_path / "out"
-    assert list(destinations(images, out).values()) == [out / "a" / "x.png", out / "b" / "x.png"]
-
-
-def test_what_cannot_be_told_apart_stops_before_any_work(tmp_path):
-    with pytest.raises(DataError, match="would both become"):
-        destinations([tmp_path / "x.tif", tmp_path / "x.jpg"], tmp_path / "out")
-
-
 def test_an_input_is_never_written_over(segmenter, data):
     before = {p: p.read_bytes() for p in (data / "images").iterdir()}
     with pytest.raises(DataError, match="holds the images"):
@@ -164,21 +153,3 @@ def test_the_command_reports_json_and_exit_code(cli, trained, data, tmp_path):
     rows = json.loads(result.stdout)
     assert [row["error"] is None for row in rows] == [True, True, False, True, True, True]
     assert set(np.unique(Image.open(tmp_path / "out" / "x00.png"))) <= {0, 1}
-
-
-def test_folders_that_are_not_searched_are_told_unless_they_are_named(tmp_path, caplog):
-    caplog.set_level("INFO")
-    below = tmp_path / "images" / "below"
-    below.mkdir(parents=True)
-    for folder in (below, below.parent):
-        Image.new("L", (8, 8)).save(folder / f"in_{folder.name}.png")
-    assert [path.name for path in collect([below.parent, below])] == ["in_images.png", "in_below.png"]
-    assert "left out" not in caplog.text
-    assert [path.name for path in collect([below.parent])] == ["in_images.png"]
-    assert f"{below} is left out, since folders are not searched" in caplog.text
-
-
-def test_a_folder_named_as_an_image_is_refused(tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "x.png")
-    with pytest.raises(DataError, match=r"mask\.png is named like an image"):
-        claim([tmp_path / "x.png"], tmp_path / "mask.png")
