@@ -6,7 +6,6 @@ exists in SavedModel, ONNX and TFLite.
 """
 
 import enum
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -97,17 +96,13 @@ def _normalising(low: Tensor, high: Tensor, values: Tensor, neighbours: Tensor, 
 
 def image_statistics(pixels: npt.NDArray[Any], contract: Contract) -> tuple[float, float, float]:
     """Return offset, scale and contrast-to-noise of one image, as ``statistics`` does."""
-    offset, scale, contrast = (float(found[0]) for found in images_statistics([pixels], contract))
+    step = max(int(np.diff(index[:2]).max(initial=1)) for index in map(np.asarray, grid(*pixels.shape)[:2]))
+    values, neighbours = _on_grid(pixels, step)
+    ranks = [int(_rank(values.size, percentile)) - 1 for percentile in contract.percentiles]
+    low, high = np.partition(values, ranks)[ranks]  # many times as fast as top_k, and the same elements
+    found = _normalising(tf.constant([low]), tf.constant([high]), values[None], neighbours[None], contract)
+    offset, scale, contrast = (float(one[0]) for one in found)
     return offset, scale, contrast
-
-
-def images_statistics(images: Sequence[npt.NDArray[Any]], contract: Contract) -> npt.NDArray[np.float32]:
-    """Return offsets, scales and contrasts-to-noise of images of one shape, ``(3, n)``, as ``statistics`` does."""
-    step = max(int(np.diff(index[:2]).max(initial=1)) for index in map(np.asarray, grid(*images[0].shape)[:2]))
-    values, neighbours = (np.stack(taken) for taken in zip(*(_on_grid(image, step) for image in images), strict=True))
-    ranks = [int(_rank(values.shape[1], percentile)) - 1 for percentile in contract.percentiles]
-    low, high = np.partition(values, ranks, axis=1)[:, ranks].T  # many times as fast as top_k, and the same elements
-    return np.stack(_normalising(low, high, values, neighbours, contract))
 
 
 def _on_grid(pixels: npt.NDArray[Any], step: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

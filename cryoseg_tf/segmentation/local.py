@@ -7,14 +7,17 @@ centres, offset and scale are interpolated, so that there is no seam::
     |     o------|-----o------|-----o      |    as at the outermost centres beyond them
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 from ..config import Contract
-from ..data.preprocess import images_statistics
+from ..data.preprocess import image_statistics
 from ..io.micrograph import Pixels
 
 Vector = npt.NDArray[Any]
@@ -57,10 +60,11 @@ def local_statistics(pixels: Pixels, shape: tuple[int, int], contract: Contract)
     if field is None or all(side <= 2 * length for side, length in zip(shape, field, strict=True)):
         return None
     places = [_places(side, length) for side, length in zip(shape, field, strict=True)]
-    windows = ([_window(pixels, shape, down, across) for across in places[1]] for down in places[0])
-    found = np.stack([images_statistics(row, contract) for row in windows], axis=1)
-    rows, columns = (np.array([(p.start + p.stop - 1) / 2 for p in axis], np.float32) for axis in places)
-    return LocalStatistics(rows, columns, *found)
+    rows = ([_window(pixels, shape, down, across) for across in places[1]] for down in places[0])
+    with ThreadPoolExecutor(tf.config.threading.get_intra_op_parallelism_threads() or None) as threads:
+        found = [list(threads.map(partial(image_statistics, contract=contract), row)) for row in rows]
+    centres = (np.array([(p.start + p.stop - 1) / 2 for p in axis], np.float32) for axis in places)
+    return LocalStatistics(*centres, *np.moveaxis(np.array(found, np.float32), 2, 0))
 
 
 def _places(side: int, length: int) -> list[slice]:

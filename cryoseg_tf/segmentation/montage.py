@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ..config import Contract
-from ..data.preprocess import EMPTY, Status
+from ..data.preprocess import Status
 from ..errors import ImageError
 from ..io import atomic
 from ..io.micrograph import Micrograph
 from ..io.pyramid import write_pyramid
 from ..io.raw import Raw
 from ..models.metrics import decide
-from .local import local_statistics
 from .segmenter import Facts, Segmenter, examine
 
 TILE = 1280
@@ -56,20 +54,11 @@ def segment_montage(
     segmenter = Segmenter(segmenter.predictor, segmenter.contract, min(segmenter.tile or TILE, TILE))
     progress = _Progress(scratch, key)
     mask = progress.mask((height + micrograph.data_bar, width))
-    facts = _examine(micrograph, segmenter.contract)
+    facts = examine(micrograph, segmenter.contract, by_windows=True)
     _fill(segmenter, micrograph, facts, mask, progress)
     file = scratch / "mask.ome.tif"
     write_pyramid(file, mask, micrograph.pixel_size, json.dumps(key, sort_keys=True))
     return facts.status, progress.foreground / max(micrograph.pixels.size, 1), file
-
-
-def _examine(micrograph: Micrograph, contract: Contract) -> Facts:
-    """Find how a montage is to be shown to the network; it has low contrast where every window has."""
-    facts = examine(micrograph, contract)
-    if facts.status in EMPTY or (local := local_statistics(micrograph.pixels, facts.shape, contract)) is None:
-        return facts
-    low = (local.contrast < contract.minimum_contrast) | (local.contrast <= 0)
-    return facts._replace(local=local, status=Status.LOW_CONTRAST if low.all() else Status.OK)
 
 
 def _fill(segmenter: Segmenter, micrograph: Micrograph, facts: Facts, mask: Raw, progress: "_Progress") -> None:

@@ -26,7 +26,7 @@ from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
 from ..models.metrics import decide
 from ..run import Run
-from .local import LocalStatistics
+from .local import LocalStatistics, local_statistics
 from .predictor import Array, KerasPredictor, Predictor
 from .rescaling import BAND, Band, scaled_back
 from .tiling import Tile, tiles
@@ -56,9 +56,9 @@ class Facts(NamedTuple):
     Attributes:
         offset: ``(pixels - offset) * scale`` is what the network sees.
         scale: See ``offset``.
-        local: Of a montage: what takes the place of offset and scale, where they differ from place to place.
         shape: ``(height, width)`` at the network's scale.
         status: See ``Status``.
+        local: Of a montage: what takes the place of offset and scale, where they differ from place to place.
     """
 
     offset: np.float32
@@ -74,15 +74,22 @@ class Facts(NamedTuple):
         return normalise(pixels, *self.local.at(tile.rows.read, tile.columns.read))
 
 
-def examine(micrograph: Micrograph, contract: Contract) -> Facts:
-    """Find how an image is to be shown to the network, and whether it can be."""
+def examine(micrograph: Micrograph, contract: Contract, by_windows: bool = False) -> Facts:
+    """Find how an image is to be shown to the network, and whether it can be.
+
+    ``by_windows``, as a montage is, an image larger than two training images has statistics for each window, and
+    low contrast where all of them have.
+    """
     pixels = micrograph.pixels
-    offset, scale, contrast = image_statistics(pixels, contract)
     pixel_size = tf.constant(micrograph.pixel_size or 0.0, tf.float32)
     shape = model_shape(pixels.shape[0], pixels.shape[1], pixel_size, contract)
-    found = status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)
     height, width = shape.numpy().tolist()
-    return Facts(np.float32(offset), np.float32(scale), (height, width), Status(int(found[0])))
+    if local := local_statistics(pixels, (height, width), contract) if by_windows else None:
+        offset, scale, contrast = 0.0, 1.0, float(local.contrast.max())
+    else:
+        offset, scale, contrast = image_statistics(pixels, contract)
+    found = status(pixel_size, shape, tf.constant([_all_finite(pixels)]), tf.constant([contrast]), contract)
+    return Facts(np.float32(offset), np.float32(scale), (height, width), Status(int(found[0])), local)
 
 
 def at_network_scale(pixels: Pixels, shape: tuple[int, int], rows: slice, columns: slice) -> Array:
