@@ -73,7 +73,7 @@ def check_apart(bundle: Bundle, task: "Check", threads: int | None = None) -> "C
         words = last_words(done.stderr)
         raise ExportError(f"the process with VNNI off stopped with exit code {done.returncode}: {words}")
     found = json.loads(lines[-1])
-    return Check(**found | {"objects": found["objects"] and Objects(**found["objects"])})
+    return Check(**found | {"version": task.version, "objects": found["objects"] and Objects(**found["objects"])})
 
 
 def main() -> int:

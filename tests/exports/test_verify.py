@@ -109,8 +109,9 @@ def test_each_runtime_that_is_named_has_to_be_tried(cli, copy, monkeypatch):
 
 
 def test_int8_is_checked_in_a_process_of_its_own(bundle):
-    found = check_apart(bundle, Check(NETWORK, "openvino", "int8"))
-    assert (found.artefact, found.runtime, found.precision) == (ARTEFACT, "openvino", "int8")
+    version = RUNTIMES["openvino"].version
+    found = check_apart(bundle, Check(NETWORK, "openvino", "int8", version=version))
+    assert (found.artefact, found.runtime, found.version, found.precision) == (ARTEFACT, "openvino", version, "int8")
     assert found.objects.golden > 0
     assert set(found.dice) == {"background", "cell"}
 
