@@ -102,6 +102,7 @@ def grouped(data: Path, pairs: "Sequence[Pair]", config: "DataConfig") -> list[s
     except (DataError, ImageError) as error:  # a table or pattern made for the training images; a damaged image
         reporter.console.print(f"groups unknown: {error}", soft_wrap=True, markup=False, style="yellow")
         return None
+    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
     return [groups.of[pair.name] for pair in pairs] if groups.known else None
 
 
@@ -121,9 +122,10 @@ def lines(summary: dict[str, Any]) -> Iterator[str]:
 
 def of_objects(objects: dict[str, Any]) -> str:
     """Write how many objects were found and how many are false, recall beside precision."""
-    recall, precision = interval(objects["recall"]), interval({"mean": objects["precision"], "ci95": [None, None]})
+    recall, precision = interval(objects["recall"]), objects["precision"]
     false = f"{objects['false']} of {objects['predicted']} predicted are false"
-    return f"{objects['found']} of {objects['truth']} found; {false}; recall {recall}; precision {precision}"
+    right = "not defined: none is predicted" if precision is None else f"{precision:.3f}"
+    return f"{objects['found']} of {objects['truth']} found; {false}; recall {recall}; precision {right}"
 
 
 def of_groups(count: int | None, images: int) -> str:

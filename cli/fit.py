@@ -109,9 +109,11 @@ def train(
     config, divided = divide(data, config)
     watch = [reporter.fit_progress(config.training.batch_size)] if devices.first else []
     result = fit(config, divided, out, minutes=minutes, existing=existing, preview=preview, callbacks=watch)
-    if devices.first:
-        why = f"; stopped early: {result.stopped}" if result.stopped else ""
-        click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
+    if not devices.first:
+        click.echo("done: the first worker has written the run")
+        return
+    why = f"; stopped early: {result.stopped}" if result.stopped else ""
+    click.echo(f"validation Dice {result.dice:.3f} at epoch {result.best_epoch}; the model is in {out}{why}")
 
 
 def divide(data: Path, config: "Config") -> "tuple[Config, Split]":

@@ -97,7 +97,9 @@ def command(
     if as_json:
         click.echo(json.dumps([as_dict(o) for o in outcomes], indent=2))
     else:
-        click.echo(summary(outcomes, out) + ", with the uncertainty of each pixel beside each" * uncertainty)
+        click.echo(summary(outcomes, out))
+        if uncertainty and not all(outcome.error for outcome in outcomes):
+            click.echo("The uncertainty of each pixel is beside each mask.")
     if any(outcome.error for outcome in outcomes):
         raise click.exceptions.Exit(1)
 

@@ -108,11 +108,12 @@ class Comparison:
     def _of_all_images(self) -> list[str]:
         least = self.manifest.tolerances.dice
         low = {name: value for name, value in sorted(self.dice.items(), key=lambda item: item[1]) if value < least}
-        shown = ", ".join(f"{value:.4f} of {name}" for name, value in low.items())
+        # rounded down: 0.98996 is not 0.99
+        shown = ", ".join(f"{math.floor(value * 1e4) / 1e4:.4f} of {name}" for name, value in low.items())
         problems = [f"Dice {shown}: less than {least:g}"] if low else []
         missing, extra = self.objects.golden - self.objects.found, self.objects.extra
         problems += [f"{missing} of {self.objects.golden} objects are missing"] if missing else []
-        problems += [f"{extra} objects too many"] if extra else []
+        problems += [f"{extra} {'object' if extra == 1 else 'objects'} too many"] if extra else []
         return problems
 
 

@@ -40,6 +40,13 @@ class Split:
     validation: tuple[Pair, ...]
     groups: Mapping[str, str] | None = None
 
+    @property
+    def summary(self) -> str:
+        """How many images there are and how many of them validate, for people."""
+        train, validation = ({pair.name for pair in pairs} for pairs in (self.train, self.validation))
+        held = "a part of each" if train == validation else f"{len(validation - train)} of them"
+        return f"{len(train | validation)} annotated images, {held} held back to validate on"
+
     def facts(self) -> dict[str, Any]:
         """Return the names, groups and validation areas (or None) as plain values, for JSON."""
         areas = {p.name: vars(p.part) for p in self.validation if p.part}

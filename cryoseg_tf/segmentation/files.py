@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..data.layouts import micrographs_in
+from ..data.layouts import is_laid_out, micrographs_in
 from ..errors import DataError
 from ..io import atomic
 from ..io.micrograph import SUFFIXES, is_montage
@@ -32,7 +32,9 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
         elif path.is_dir():
             found = sorted([*micrographs_in(path), *filter(is_ome_zarr, path.iterdir())])
             if not found:
-                hint = f"; did you mean {path / 'images'}?" if (path / "images").is_dir() else ""
+                places = [path / place for place in ("images", "test", "test/images", "train", "train/images")]
+                likely = [str(place) for place in places if place.is_dir() and micrographs_in(place)]
+                hint = f"; did you mean {' or '.join(likely)}?" if likely else ""
                 raise DataError(f"{path} itself holds no image ({', '.join([*sorted(SUFFIXES), ZARR])}){hint}")
             named = {other.resolve() for other in inputs}
             rest = (folder for folder in sorted(path.iterdir()) if folder.resolve() not in named)
@@ -78,7 +80,7 @@ def destinations(images: Sequence[Path], out: Path, name_of: Callable[[Path], st
 
 def mask_name(image: Path) -> str:
     """Return ``STEM.png``; for a montage, which hardly any viewer loads as a whole, ``STEM.ome.tif``."""
-    return image.stem + SUFFIX if is_montage(image) else plain_name(image)
+    return image.stem.removesuffix(".ome") + SUFFIX if is_montage(image) else plain_name(image)
 
 
 def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bool = False) -> dict[Path, Path]:
@@ -102,6 +104,8 @@ def claim(images: Sequence[Path], out: Path, overwrite: bool = False, unsure: bo
             raise DataError(f"{folder} is an image, of OME-Zarr: choose another --out for masks")
         if Run(folder).exists:
             raise DataError(f"{folder} is a run, which fit may empty: choose another --out for masks")
+    if out.resolve().name == "images" and is_laid_out(out.resolve().parent) and micrographs_in(out):
+        raise DataError(f"{out} holds the images of annotated data: choose another --out for masks")
     atomic.check_writable(out)
     if not is_records(out / RECORDS):
         raise DataError(f"{out / RECORDS} exists and is not a record of masks: choose another --out")

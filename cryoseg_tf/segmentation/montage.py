@@ -50,7 +50,12 @@ def segment_montage(
             "(group normalisation or squeeze-excitation): cut it into squares"
         )
     height, width = micrograph.pixels.shape
-    log.info("%s: %d x %d pixels, read and segmented piece by piece", micrograph.source, width, height)
+    log.info(
+        "%s: %d x %d pixels, read and segmented piece by piece; first its gray values are measured",
+        micrograph.source,
+        width,
+        height,
+    )
     segmenter = Segmenter(segmenter.predictor, segmenter.contract, min(segmenter.tile or TILE, TILE))
     progress = _Progress(scratch, key)
     mask = progress.mask((height + micrograph.data_bar, width))

@@ -1,6 +1,7 @@
 """Segment a micrograph: statistics, scale, tiles, decision, and back to its own size."""
 
 import itertools
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from .tiling import Tile, tiles
 
 TILE = 1536
 """Largest side of a window in pixels; beyond it images are tiled to bound memory, if the network allows."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,15 +127,20 @@ class Segmenter:
         return cls(KerasPredictor(run.load_model(), run.config.model), run.contract, tile)
 
     def check(self, micrograph: Micrograph) -> None:
-        """Refuse a micrograph without the pixel size that the model needs; warn of what looks like a data bar.
+        """Refuse a micrograph without the pixel size that the model needs; warn of one it is not for, or a data bar.
 
         Raises:
             DataError: Naming its file.
         """
-        if self.contract.scale == "pixel_size" and micrograph.pixel_size is None:
-            raise DataError(
-                f"{micrograph.source} does not say its pixel size, which this model needs: pass --pixel-size"
-            )
+        if self.contract.scale == "pixel_size":
+            size, (low, high) = micrograph.pixel_size, self.contract.pixel_size_range or (0.0, 0.0)
+            if size is None:
+                raise DataError(
+                    f"{micrograph.source} does not say its pixel size, which this model needs: pass --pixel-size"
+                )
+            if not low <= size <= high:
+                message = "%s has pixels of %g nm, and this model is for %g to %g nm: its mask is empty"
+                log.warning(message, micrograph.source, size, low, high)
         warn_of_data_bar(micrograph)
 
     def segment(self, micrograph: Micrograph, probabilities: bool = False) -> Segmentation:

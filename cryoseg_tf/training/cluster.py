@@ -75,7 +75,8 @@ def member() -> Member | None:
             return None
     except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
         name = TF_CONFIG if os.environ.get(TF_CONFIG) else "what SLURM says of this step"
-        raise ConfigError(f"{name} cannot be used ({error!r}): docs/scaling.md shows how it should look") from None
+        why = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or "it is incomplete"
+        raise ConfigError(f"{name} cannot be used: {why}; docs/scaling.md shows how it should look") from None
     return found if len(found.addresses) > 1 else None
 
 
@@ -87,7 +88,9 @@ def _of_tf_config(content: dict[str, Any]) -> Member:
     chiefs = cluster.get("chief", [])
     addresses = (*chiefs, *cluster.get("worker", []))
     number = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
-    return Member(addresses, range(len(addresses))[number])
+    if number not in range(len(addresses)):
+        raise ValueError(f"worker {number} of {len(addresses)} does not exist, as they count from 0")
+    return Member(addresses, number)
 
 
 def _of_slurm(said: Any) -> Member:

@@ -85,7 +85,7 @@ def fit(
     check_names(config)
     with cluster.training_of(devices.workers), _place(devices, Run(run), existing) as (folder, then):
         claim(folder, then)  # before the images are read: a refusal should not wait for that
-        log.info("reading %d annotated images", len({p.name for p in (*split.train, *split.validation)}))
+        log.info("reading %s", split.summary)
         found = survey(split, config)
         take_over(folder, devices, config, minutes)
         with writing(folder, config, minutes, then) as info, cluster.training_of(devices.workers):
