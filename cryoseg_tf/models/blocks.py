@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras import initializers, layers
+from keras import constraints, initializers, layers
 
 from ..config import ModelConfig
 
@@ -23,12 +23,13 @@ LEAK = 0.01
 class Blocks:
     """Makes layers as the config says, each with a seed of its own.
 
-    Every convolution has a bias. Initial weights are drawn after He et al. 2015
+    Every convolution has a bias; see ``StillZero``. Initial weights are drawn after He et al. 2015
     (doi:10.1109/ICCV.2015.123) or Glorot & Bengio 2010.
     """
 
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config = config
+        self._still = StillZero() if config.normalisation == "batch" else None
         self._seeds: Iterator[int] = iter(range(seed, seed + 2**20))
 
     def double_convolution(self, x: Any, filters: int, dilation: int = 1) -> Any:
@@ -58,7 +59,9 @@ class Blocks:
         if self.config.upsampling == "bilinear":
             x = BilinearUpsampling(name=name)(x)
             return self.activation(self._convolution(x, filters))
-        up = layers.Conv2DTranspose(filters, 2, strides=2, kernel_initializer=self._kernel(), name=name)
+        up = layers.Conv2DTranspose(
+            filters, 2, strides=2, kernel_initializer=self._kernel(), bias_constraint=self._still, name=name
+        )
         return self.activation(self.normalised(up(x)))
 
     def output(self, x: Any, channels: int, suffix: str = "") -> Any:
@@ -104,6 +107,7 @@ class Blocks:
             padding="same",
             dilation_rate=dilation,
             kernel_initializer=self._kernel(),
+            bias_constraint=self._still,
         )
         return self.normalised(convolution(x))
 
@@ -137,6 +141,17 @@ class BilinearUpsampling(layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         return tf.cast(tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3]), inputs.dtype)  # it answers in float32
+
+
+class StillZero(constraints.Constraint):
+    """Hold the bias of a convolution at 0 where batch normalisation follows, which takes it away again.
+
+    Its gradient is rounding alone. Adam makes steps of full length of that, most of all in 16 bits, and the
+    moving mean runs after the bias: whatever is validated then is normalised by an old one.
+    """
+
+    def __call__(self, value: Any) -> Any:
+        return tf.zeros_like(value)
 
 
 class NoisyReLU(layers.Layer):

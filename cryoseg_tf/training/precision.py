@@ -22,13 +22,18 @@ BFLOAT16 = ("avx512_bf16", "amx_bf16")
 """Either of these instructions makes bfloat16 faster than float32 on a CPU."""
 
 
-def choose_precision(asked: str) -> tuple[str, str]:
+WIDTH = 16
+"""oneDNN computes bfloat16 fast where channels come in multiples of this, and else slower than float32."""
+
+
+def choose_precision(asked: str, base_filters: int) -> tuple[str, str]:
     """Return the precision to train in, and a line that says why.
 
     Args:
         asked: "auto", or one of ``POLICIES``.
+        base_filters: The network's width, of which all others are multiples.
     """
-    fast, why = _fastest()
+    fast, why = _fastest(base_filters)
     if asked == "auto":
         return fast, f"precision: {fast}; {why}"
     note = "" if asked in ("float32", fast) else f"; {why}: {asked} may well be slower than {fast}"
@@ -46,13 +51,19 @@ def layers_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _fastest() -> tuple[str, str]:
+def _fastest(base_filters: int) -> tuple[str, str]:
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         capability = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0))
         if capability >= MATRIX_UNITS:
             return "float16", "the GPU has matrix units for it"
         return "float32", "the GPU has no matrix units for float16"
-    if found := next((flag for flag in BFLOAT16 if flag in cpu_flags()), None):
-        return "bfloat16", f"the processor has {found.upper()}"
-    return "float32", "the processor has no instructions for bfloat16"
+    found = next((flag for flag in BFLOAT16 if flag in cpu_flags()), None)
+    if found is None:
+        return "float32", "the processor has no instructions for bfloat16"
+    if base_filters % WIDTH:
+        return (
+            "float32",
+            f"bfloat16 is fast with a multiple of {WIDTH} base filters, not with {base_filters}",
+        )
+    return "bfloat16", f"the processor has {found.upper()}"

@@ -85,6 +85,20 @@ def test_each_option_gives_another_network():
             assert not np.array_equal(outputs[first], outputs[second])
 
 
+@pytest.mark.parametrize("normalisation", ["batch", "group"])
+def test_a_bias_that_batch_normalisation_takes_away_stays_zero(normalisation):
+    model = build_model(ModelConfig(base_filters=4, depth=2, normalisation=normalisation))
+    rng = np.random.default_rng(0)
+    model.compile(keras.optimizers.AdamW(0.01), "mse")
+    model.train_on_batch(rng.random((2, 16, 16, 1), np.float32), rng.random((2, 16, 16, 1), np.float32))
+    moved = {
+        v.path.split("/")[-2]: bool(np.any(v.numpy())) for v in model.trainable_variables if v.path.endswith("bias")
+    }
+    assert moved.pop("logits")
+    assert len(moved) == 12
+    assert set(moved.values()) == {normalisation == "group"}
+
+
 def test_weights_of_each_block_counted_by_hand():
     def added(**option):
         return trainable(ModelConfig(base_filters=8, depth=1, **option)) - trainable(

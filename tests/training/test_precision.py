@@ -38,8 +38,9 @@ def test_weights_and_probabilities_stay_float32(precision, blocks):
     assert np.isfinite(model.train_on_batch(*a_batch())[0])
     assert {v.dtype for v in network.variables if "seed" not in v.name} == {"float32"}
     assert network.output.dtype == "float32"
-    inner = [layer.output.dtype for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert set(inner) == {precision}
+    kinds = {x.name: x.output.dtype for x in network.layers if isinstance(x, keras.layers.Conv2D)}
+    assert {kinds.pop(name) for name in list(kinds) if name.startswith("logits")} == {"float32"}
+    assert set(kinds.values()) == {precision}
     assert any(not np.array_equal(a, v.numpy()) for a, v in zip(before, model.trainable_variables, strict=True))
 
 
@@ -86,13 +87,15 @@ def test_a_run_is_used_in_float32(precision, tmp_path, data, tiny):
 def test_the_processor_decides(monkeypatch, tmp_path, flags, chosen):
     (tmp_path / "cpuinfo").write_text(flags)
     monkeypatch.setattr(strategy, "CPUINFO", tmp_path / "cpuinfo")
-    found, line = choose_precision("auto")
+    found, line = choose_precision("auto", 16)
     assert found == chosen
     assert line.startswith(f"precision: {chosen}; the processor has")
-    assert choose_precision("float32") == ("float32", "precision: float32, as set")
+    assert choose_precision("float32", 16) == ("float32", "precision: float32, as set")
+    assert choose_precision("auto", 48)[0] == chosen
+    assert choose_precision("auto", 24)[0] == "float32"
 
 
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU decides, not the processor")
 def test_what_may_be_slow_is_said(monkeypatch, tmp_path):
     monkeypatch.setattr(strategy, "CPUINFO", tmp_path / "none")
-    assert "slower than float32" in choose_precision("bfloat16")[1]
+    assert "slower than float32" in choose_precision("bfloat16", 16)[1]
