@@ -23,13 +23,15 @@ LEAK = 0.01
 class Blocks:
     """Makes layers as the config says, each with a seed of its own.
 
-    Every convolution has a bias; see ``StillZero``. Initial weights are drawn after He et al. 2015
+    Every convolution has a bias. Initial weights are drawn after He et al. 2015
     (doi:10.1109/ICCV.2015.123) or Glorot & Bengio 2010.
     """
 
     def __init__(self, config: ModelConfig, seed: int) -> None:
         self.config = config
-        self._still = StillZero() if config.normalisation == "batch" else None
+        # batch normalisation takes a bias away again: its gradient is rounding, by which Adam would have it wander,
+        # most of all in 16 bits, and the moving mean run after it
+        self._still = constraints.MaxNorm(0) if config.normalisation == "batch" else None
         self._seeds: Iterator[int] = iter(range(seed, seed + 2**20))
 
     def double_convolution(self, x: Any, filters: int, dilation: int = 1) -> Any:
@@ -141,17 +143,6 @@ class BilinearUpsampling(layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         return tf.cast(tf.image.resize(inputs, 2 * tf.shape(inputs)[1:3]), inputs.dtype)  # it answers in float32
-
-
-class StillZero(constraints.Constraint):
-    """Hold the bias of a convolution at 0 where batch normalisation follows, which takes it away again.
-
-    Its gradient is rounding alone. Adam makes steps of full length of that, most of all in 16 bits, and the
-    moving mean runs after the bias: whatever is validated then is normalised by an old one.
-    """
-
-    def __call__(self, value: Any) -> Any:
-        return tf.zeros_like(value)
 
 
 class NoisyReLU(layers.Layer):
