@@ -102,8 +102,10 @@ def grouped(data: Path, pairs: "Sequence[Pair]", config: "DataConfig") -> list[s
     except (DataError, ImageError) as error:  # a table or pattern made for the training images; a damaged image
         reporter.console.print(f"groups unknown: {error}", soft_wrap=True, markup=False, style="yellow")
         return None
-    reporter.console.print(groups.summary, soft_wrap=True, markup=False)
-    return [groups.of[pair.name] for pair in pairs] if groups.known else None
+    if not groups.known:
+        return None
+    reporter.console.print(f"groups are taken from {groups.source}", soft_wrap=True, markup=False)
+    return [groups.of[pair.name] for pair in pairs]
 
 
 def lines(summary: dict[str, Any]) -> Iterator[str]:

@@ -337,10 +337,10 @@ def test_int8_may_differ_while_dice_and_objects_stay(bundle):
     assert "probabilities differ" in reason(bundle, golden, answer(less, threshold))
     hole[20:30, 20:50] = 0.1
     found = reason(bundle, golden, answer(hole, threshold), "int8")
-    assert found == "Dice 0.9362 of cell, 0.9630 of background: less than 0.99"
+    assert found == "Dice 0.9361 of cell, 0.9629 of background: less than 0.99"
     more = square.copy()
     more[70:74, 70:74] = 0.9
-    assert reason(bundle, golden, answer(more, threshold), "int8") == "1 objects too many"
+    assert reason(bundle, golden, answer(more, threshold), "int8") == "1 object too many"
 
 
 def test_a_class_that_is_absent_from_both_counts_as_found(bundle):

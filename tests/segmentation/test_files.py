@@ -32,3 +32,17 @@ def test_a_folder_named_as_an_image_is_refused(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "x.png")
     with pytest.raises(DataError, match=r"mask\.png is named like an image"):
         claim([tmp_path / "x.png"], tmp_path / "mask.png")
+
+
+def test_masks_do_not_go_among_the_images_of_annotated_data(make_pairs, tmp_path):
+    make_pairs(tmp_path / "data", 2)
+    Image.new("L", (8, 8)).save(tmp_path / "new.png")
+    with pytest.raises(DataError, match="holds the images of annotated data"):
+        claim([tmp_path / "new.png"], tmp_path / "data" / "images")
+
+
+def test_a_folder_of_folders_of_images_is_told_apart(tmp_path):
+    (tmp_path / "test" / "images").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "test" / "images" / "x.png")
+    with pytest.raises(DataError, match=r"did you mean .*test/images"):
+        collect([tmp_path])

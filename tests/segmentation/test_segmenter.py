@@ -130,6 +130,15 @@ def test_statuses(predictor):
         assert Segmenter(predictor, contract).segment(Micrograph(values, pixel_size)).status == expected
 
 
+def test_a_pixel_size_that_the_model_is_not_for_is_said_with_those_that_it_is_for(predictor, caplog):
+    sized = Contract(**{**CONTRACT.model_dump(), "scale": "pixel_size", "pixel_size": 8.0, "pixel_size_range": (4, 16)})
+    segmenter, pixels = Segmenter(predictor, sized), random((40, 40)).pixels
+    segmenter.check(Micrograph(pixels, 16.0))
+    assert not caplog.text
+    segmenter.check(Micrograph(pixels, 0.1))
+    assert "has pixels of 0.1 nm, and this model is for 4 to 16 nm" in caplog.text
+
+
 def test_a_run_segments_what_it_learnt(trained, tmp_path, make_pairs):
     from PIL import Image
 
