@@ -33,7 +33,7 @@ def collect(inputs: Sequence[Path]) -> list[Path]:
             found = sorted([*micrographs_in(path), *filter(is_ome_zarr, path.iterdir())])
             if not found:
                 places = [path / place for place in ("images", "test", "test/images", "train", "train/images")]
-                likely = [str(place) for place in places if place.is_dir() and micrographs_in(place)]
+                likely = [str(place) for place in places if _holds_images(place)]
                 hint = f"; did you mean {' or '.join(likely)}?" if likely else ""
                 raise DataError(f"{path} itself holds no image ({', '.join([*sorted(SUFFIXES), ZARR])}){hint}")
             named = {other.resolve() for other in inputs}

@@ -88,9 +88,7 @@ def _of_tf_config(content: dict[str, Any]) -> Member:
     chiefs = cluster.get("chief", [])
     addresses = (*chiefs, *cluster.get("worker", []))
     number = int(task["index"]) + (len(chiefs) if task["type"] == "worker" else 0)
-    if number not in range(len(addresses)):
-        raise ValueError(f"worker {number} of {len(addresses)} does not exist, as they count from 0")
-    return Member(addresses, number)
+    return _numbered(addresses, number)
 
 
 def _of_slurm(said: Any) -> Member:
@@ -99,7 +97,13 @@ def _of_slurm(said: Any) -> Member:
     tasks = slurm.expand_tasks_per_node(said["SLURM_STEP_TASKS_PER_NODE"])
     base = PORTS + int(said.get("SLURM_JOB_ID", 0)) % JOBS * PORTS_EACH
     addresses = [f"{host}:{base + n}" for host, count in zip(hosts, tasks, strict=True) for n in range(count)]
-    return Member(tuple(addresses), range(len(addresses))[int(said["SLURM_PROCID"])])
+    return _numbered(tuple(addresses), int(said["SLURM_PROCID"]))
+
+
+def _numbered(addresses: tuple[str, ...], number: int) -> Member:
+    if number not in range(len(addresses)):
+        raise ValueError(f"worker {number} of {len(addresses)} does not exist, as they count from 0")
+    return Member(addresses, number)
 
 
 @functools.cache
