@@ -2,12 +2,14 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from filelock import FileLock
@@ -110,3 +112,25 @@ def cli() -> Callable[..., Result]:
         return CliRunner().invoke(main, [str(word) for word in words])
 
     return call
+
+
+@pytest.fixture
+def runs_on() -> Callable[[psutil.Process], bool]:
+    """``runs_on(process)`` tells whether another's child still runs after 20 seconds; it returns once that ended.
+
+    A process that was left by its parent and has ended is a zombie until the system's first process
+    asks for its exit code, which may be at once, later or, in a container, never.
+    """
+
+    def check(process: psutil.Process) -> bool:
+        limit = time.monotonic() + 20
+        while time.monotonic() < limit:
+            try:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    return False
+            except psutil.NoSuchProcess:
+                return False
+            time.sleep(0.05)
+        return True
+
+    return check

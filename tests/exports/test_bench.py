@@ -173,7 +173,7 @@ def test_a_damaged_image_is_one_line(cli, bundle, images, tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process there")
-def test_ctrl_c_leaves_neither_folder_nor_process(bundle, tmp_path):
+def test_ctrl_c_leaves_neither_folder_nor_process(bundle, tmp_path, runs_on):
     command = [sys.executable, "-m", "cryoseg_tf.cli.main", "bench", str(bundle.path), "--runtime", "onnx,tflite"]
     process = subprocess.Popen(
         [*command, "--repeats", "100000", "--size", "96x64"],
@@ -193,4 +193,4 @@ def test_ctrl_c_leaves_neither_folder_nor_process(bundle, tmp_path):
     assert said.splitlines()[-1] == "stopped"
     assert "Traceback" not in said
     assert not list(tmp_path.glob("cryoseg-bench-*"))
-    assert not [child for child in children if child.is_running()]
+    assert not [child for child in children if runs_on(child)]
