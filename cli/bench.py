@@ -128,18 +128,19 @@ def command(
     Exit code 1 if the budget is not met, or nothing could be measured.
     """
     from cryoseg_tf.exports import Bundle
+    from cryoseg_tf.segmentation.files import collect
 
     from . import reporter
 
     _check_free(out, overwrite)
     opened = Bundle.open(bundle)  # a wrong path should not wait for TensorFlow
-    reporter.start()
+    files = collect(images)
+    reporter.load_tensorflow()
     from cryoseg_tf.exports.bench import Plan, bench, combinations
     from cryoseg_tf.exports.bench_rows import judge, times_csv
     from cryoseg_tf.io.atomic import write_text
-    from cryoseg_tf.segmentation.files import collect
 
-    plan = Plan(combinations(opened, runtimes, precisions, threads), collect(images), **settings)
+    plan = Plan(combinations(opened, runtimes, precisions, threads), files, **settings)
     with reporter.counted(plan.total, "measuring") as progress:
         rows, pictures = bench(opened, plan, progress)
     verdicts = judge(rows, budget_ms, runtimes) if budget_ms else []

@@ -69,9 +69,6 @@ def command(
 
     Exit code 1 if there is something that would.
     """
-    from . import reporter
-
-    reporter.start(tensorflow=False)
     config = options.resolve(config_file, options.about_images(pixel_size, data_bar, instances) | settings)
     if html:
         atomic.check_writable(html.parent)  # before all images are looked at

@@ -63,6 +63,7 @@ def command(
     Each is a run, a bundle, a folder of masks made by any other program, or a method: otsu, adaptive, watershed,
     forest, with options as "otsu(cells=dark)". NAME=A gives it a name. Exit code 1 if an image had to be left out.
     """
+    from cryoseg_tf.data import find_pairs
     from cryoseg_tf.io import atomic
 
     from . import reporter
@@ -71,9 +72,10 @@ def command(
     found = read_sources(words)
     facts = options.about_images(pixel_size, data_bar, instances) | settings
     config = config_of(found, data, {name: value for name, value in facts.items() if value is not None})
-    atomic.check_writable(out)  # should not wait for TensorFlow
-    reporter.start(threads)
-    from cryoseg_tf.data import find_pairs
+    # what would be refused should not wait for TensorFlow
+    atomic.check_writable(out)
+    pairs, to_learn = find_pairs(data, "test"), find_pairs(train, "train") if train else []
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.evaluation.compare import check_out, compare
     from cryoseg_tf.evaluation.comparison_page import write_comparison
     from cryoseg_tf.segmentation.classical import Given
@@ -81,8 +83,7 @@ def command(
     from .evaluate import grouped
 
     check_out(out)  # before images are read to find groups
-    pairs = find_pairs(data, "test")
-    given = Given(config, find_pairs(train, "train") if train else (), threads, reporter.counted)
+    given = Given(config, to_learn, threads, reporter.counted)
     entries = [entry(source, given, pairs) for source in found]
     groups = grouped(data, pairs, config.data)
     comparison = compare(entries, pairs, config, out, metric=metric, groups=groups, watch=reporter.counted)

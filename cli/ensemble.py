@@ -39,7 +39,7 @@ def command(
     atomic.check_writable(out)
     for run in runs:
         _ = Run(run).info  # a wrong path should not wait for TensorFlow
-    reporter.start(threads)
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.training.ensemble import make_ensemble
 
     made = make_ensemble([Run(run) for run in runs], out, combine, tta, snapshots)

@@ -39,6 +39,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Score the model of RUN on the annotated micrographs in DATA (in DATA/test, if there is one)."""
+    from cryoseg_tf.data import find_pairs
+    from cryoseg_tf.data.labels import for_scoring
     from cryoseg_tf.run import Run
 
     from . import reporter
@@ -47,15 +49,14 @@ def command(
     # what was said of the images to train on need not hold for these
     facts: dict[str, Any] = {"data.image_pixel_size": pixel_size, "data.data_bar": data_bar}
     config = folder.config.replace(facts | ({"data.instances": True} if instances else {}) | settings)
-    atomic.check_writable(out)  # should not wait for TensorFlow
-    reporter.start(threads)
-    from cryoseg_tf.data import find_pairs
-    from cryoseg_tf.data.labels import for_scoring
+    # what would be refused should not wait for TensorFlow
+    atomic.check_writable(out)
+    config, pairs = for_scoring(config, data), find_pairs(data, "test")
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.evaluation import check_out, evaluate, read_kinds, write_report
-    from cryoseg_tf.segmentation import Segmenter
+    from cryoseg_tf.segmentation.segmenter import Segmenter
 
-    config = for_scoring(config, data)
-    pairs, kinds = find_pairs(data, "test"), read_kinds(data)
+    kinds = read_kinds(data)
     check_out(out)  # before images are read to find groups: a refusal should not wait for that
     groups = grouped(data, pairs, config.data)
     with reporter.counted(len(pairs), "scoring") as progress:

@@ -58,7 +58,7 @@ def command(
     exporter.check_paths(Run(run), out, overwrite, details)
     atomic.check_writable(out.parent)
     asked = None if formats is None else exporter.known([name.strip() for name in formats.split(",") if name.strip()])
-    reporter.start(threads)
+    reporter.load_tensorflow(threads)
     bundle = exporter.export(run, asked or installed(), out, overwrite, details)
     click.echo(f"{', '.join(bundle.manifest.formats)}: the bundle is {bundle.path}")
     check(bundle, threads)

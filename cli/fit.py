@@ -64,13 +64,17 @@ def command(
         raise click.UsageError("--resume and --overwrite exclude each other")
     if folds and preview:
         raise click.UsageError("--folds and --preview exclude each other: preview without --folds")
+    from cryoseg_tf.data import find_pairs
+
     from . import reporter
 
     short = {"training.epochs": epochs, "training.precision": precision, "training.strategy": strategy}
     recipe = recipe._replace(settings={**short, **recipe.settings})
     config, minutes = requested(out, recipe, minutes, resume)
-    atomic.check_writable(out)  # should not wait for TensorFlow
-    reporter.start(threads)
+    # what would be refused should not wait for TensorFlow
+    atomic.check_writable(out)
+    find_pairs(data, "train")
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.run import Run
     from cryoseg_tf.training.writing import claim
 

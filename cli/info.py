@@ -30,7 +30,8 @@ def command(paths: tuple[Path, ...], pixel_size: float | None, data_bar: int | N
 
     from . import reporter
 
-    reporter.start(tensorflow=any(map(is_model, paths)))
+    if any(map(is_model, paths)):
+        reporter.load_tensorflow()
     rows: list[dict[str, Any]] = []
     for path in paths:
         kind = "model" if is_model(path) else "image"

@@ -101,6 +101,9 @@ class BadInput(click.ClickException):
 @click.version_option(__version__)
 def main() -> None:
     """Segment cryo-SEM micrographs with U-Nets."""
+    from . import reporter
+
+    reporter.start()
 
 
 if __name__ == "__main__":

@@ -33,12 +33,15 @@ def command(
     data: Path, recipe: options.Recipe, minutes: float | None, preview: Path | None, threads: int | None
 ) -> None:
     """Say what fit would choose for the micrographs in DATA, and why; nothing is trained."""
+    from cryoseg_tf.data import find_pairs
+
     from . import reporter
 
     config = recipe.config()
     if preview:
         atomic.check_writable(preview.parent)
-    reporter.start(threads)
+    find_pairs(data, "train")  # a wrong path should not wait for TensorFlow
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.training import propose
 
     from .fit import divide

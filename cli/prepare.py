@@ -51,7 +51,7 @@ def command(
     from . import reporter
 
     opened = Bundle.open(bundle)  # a wrong path should not wait for TensorFlow
-    reporter.start(threads)
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.exports.tensorrt import Options, prepare
 
     wanted = Options(

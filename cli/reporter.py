@@ -19,19 +19,23 @@ QUIET_SECONDS = 5.0
 """Without a terminal, progress is a line at most this often."""
 
 
-def start(threads: int | None = None, tensorflow: bool = True) -> None:
-    """Show the library's messages; load TensorFlow without its own, and fix its threads."""
+def start() -> None:
+    """Show the library's messages."""
     logger = logging.getLogger("cryoseg_tf")
     if not logger.handlers:
         logger.addHandler(Messages(logging.INFO))
     logger.setLevel(logging.DEBUG)
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what matters of it comes as an error
-    if tensorflow:
-        from cryoseg_tf.io.native import no_native_stderr
 
-        with no_native_stderr():  # its logging is not set up while it loads
-            from cryoseg_tf.training.strategy import use_threads
-        use_threads(threads)
+
+def load_tensorflow(threads: int | None = None) -> None:
+    """Load TensorFlow, which takes seconds, without its own messages, and fix its threads."""
+    from cryoseg_tf.io import native
+
+    native.load_tensorflow()
+    from cryoseg_tf.training.strategy import use_threads
+
+    use_threads(threads)
 
 
 def hush() -> None:

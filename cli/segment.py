@@ -15,8 +15,8 @@ from .sources import load_model, loader
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.batch import Outcome
+    from cryoseg_tf.segmentation.segmenter import Segmenter
     from cryoseg_tf.segmentation.work import Workforce
 
 RUNTIMES = ("auto", "saved_model", "onnx", "tflite", "openvino", "tensorrt")
@@ -72,16 +72,18 @@ def command(
     """
     if workers and dask:
         raise click.UsageError("--workers and --dask exclude each other")
+    from cryoseg_tf.segmentation.files import claim, collect
+
     from . import reporter
 
-    _look(source, out, runtime, precision)  # a wrong path should not wait for TensorFlow
-    reporter.start(threads)
-    from cryoseg_tf.segmentation import segment_files
-    from cryoseg_tf.segmentation.files import claim, collect
+    # what would be refused should not wait for TensorFlow
+    _look(source, out, runtime, precision)
+    files = collect(images)
+    claim(files, out, overwrite, uncertainty)
+    reporter.load_tensorflow(threads)
+    from cryoseg_tf.segmentation.batch import segment_files
     from cryoseg_tf.training.strategy import available_cores
 
-    files = collect(images)
-    claim(files, out, overwrite, uncertainty)  # what would be refused should not wait for the model
     if workers:
         threads = threads or max(1, available_cores() // workers)
     of_source = (source, runtime or "auto", precision or "float32", threads)

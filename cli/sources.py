@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from cryoseg_tf.config import DataConfig
     from cryoseg_tf.data import Pair
     from cryoseg_tf.evaluation.entries import Entry, Kind
-    from cryoseg_tf.segmentation import Segmenter
     from cryoseg_tf.segmentation.classical import Given
+    from cryoseg_tf.segmentation.segmenter import Segmenter
 
 LIKE_METHOD = re.compile(r"\w+\s*(\(.*\))?", re.DOTALL)
 NAMED = re.compile(r"([^=()/\\]+)=(.+)", re.DOTALL)
@@ -81,7 +81,7 @@ def load_model(
     """
     from cryoseg_tf.exports.bundle import Bundle, is_bundle
     from cryoseg_tf.run import Run
-    from cryoseg_tf.segmentation import Segmenter
+    from cryoseg_tf.segmentation.segmenter import Segmenter
 
     if is_bundle(path):
         from cryoseg_tf.exports.selection import choose

@@ -56,12 +56,15 @@ def thesis(
     The final model and the leaking division are scored on DATA/test; without one, on a fifth of the images that is
     held back from everything else.
     """
+    from cryoseg_tf.data import find_pairs
+
     from . import reporter
 
     atomic.check_writable(out)
     facts = options.about_images(pixel_size, data_bar, instances)
     changes = {name: value for name, value in {**facts, **settings}.items() if value is not None}
-    reporter.start(threads)
+    find_pairs(data, "train")  # a wrong path should not wait for TensorFlow
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.evaluation.statistics import known_mean
     from cryoseg_tf.evaluation.study import check_out, run_study
     from cryoseg_tf.evaluation.study_page import pairs_of, write_study

@@ -75,13 +75,16 @@ def command(
     Each trial trains a network in a process of its own and is scored by the Dice of its validation masks. What --set
     sets is not searched. The same command goes on with a search that was interrupted.
     """
+    from cryoseg_tf.data import find_pairs
+
     from . import reporter
 
     if worker:
         _work(out, chief, threads)
         return
     config = recipe.config()
-    reporter.start(threads)
+    find_pairs(data, "train")  # a wrong path should not wait for TensorFlow
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.training.space import SPACES, Space
     from cryoseg_tf.training.task import Task
     from cryoseg_tf.training.tuning import Place, claim, leave_gpu, tune
@@ -126,7 +129,7 @@ def _work(out: Path, chief: str | None, threads: int | None) -> None:
 
     if chief is None:
         raise click.UsageError("--worker needs --chief HOST:PORT, to know where the chief waits")
-    reporter.start(threads)
+    reporter.load_tensorflow(threads)
     from cryoseg_tf.training.worker import work
 
     made = work(out, chief, threads)

@@ -36,7 +36,7 @@ def command(bundle: Path, runtimes: tuple[str, ...], threads: int | None, as_jso
     from . import reporter
 
     opened = Bundle.open(bundle)  # a wrong path should not wait for TensorFlow
-    reporter.start(threads)
+    reporter.load_tensorflow(threads)
     checks = watched(opened, runtimes, threads)
     if as_json:
         click.echo(json.dumps(as_plain(opened, checks, runtimes), indent=2))

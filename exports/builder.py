@@ -15,7 +15,8 @@ from cryoseg_tf.errors import CryoSegError
 from cryoseg_tf.io import atomic
 from cryoseg_tf.io.process import leave_with_parent
 from cryoseg_tf.run import Run
-from cryoseg_tf.segmentation.predictor import Array, KerasPredictor
+from cryoseg_tf.segmentation.keras_predictor import KerasPredictor
+from cryoseg_tf.segmentation.predictor import Array
 from cryoseg_tf.segmentation.segmenter import Segmenter
 
 from .bundle import MANIFEST, Bundle, Manifest, Network, Provenance, Tolerances

@@ -29,7 +29,7 @@ from ..errors import DataError
 from ..io import atomic
 from ..io.lock import locked
 from ..run import Run
-from ..segmentation.predictor import KerasPredictor
+from ..segmentation.keras_predictor import KerasPredictor
 from ..segmentation.segmenter import Segmenter
 from ..training.crossval import Watch, fit_folds
 from ..training.fit import fit

@@ -1,6 +1,4 @@
-"""From micrographs to masks, with any runtime that gives a ``Predictor``."""
+"""From micrographs to masks, with any runtime that gives a ``Predictor``.
 
-from .batch import segment_files
-from .segmenter import Segmentation, Segmenter
-
-__all__ = ["Segmentation", "Segmenter", "segment_files"]
+Nothing is loaded here: to look at files takes no TensorFlow.
+"""

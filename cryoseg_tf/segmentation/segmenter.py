@@ -27,8 +27,9 @@ from ..io.mask import Mask
 from ..io.micrograph import Micrograph, Pixels, warn_of_data_bar
 from ..models.metrics import decide
 from ..run import Run
+from .keras_predictor import KerasPredictor
 from .local import LocalStatistics, local_statistics
-from .predictor import Array, KerasPredictor, Predictor
+from .predictor import Array, Predictor
 from .rescaling import BAND, Band, scaled_back
 from .tiling import Tile, tiles
 

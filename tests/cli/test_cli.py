@@ -135,6 +135,34 @@ def test_a_damaged_model_is_one_line(cli, data, trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_wrong_data_does_not_wait_for_tensorflow(data, trained, bundle, tmp_path):
+    drop_mask(data)
+    out = ["--out", str(tmp_path / "out")]
+    wrong = [
+        ["fit", str(data), *out],
+        ["plan", str(data)],
+        ["tune", str(data), *out],
+        ["study", "thesis", str(data), *out],
+        ["evaluate", str(trained), str(data), *out],
+        ["compare", str(trained), "otsu", "--data", str(data), *out],
+        ["segment", str(trained), str(tmp_path / "none"), *out],
+        ["segment", str(bundle.path), str(data / "images"), "--out", str(data / "images")],
+        ["bench", str(bundle.path), str(tmp_path / "none")],
+    ]
+    code = f"""
+import sys
+from click.testing import CliRunner
+from cryoseg_tf.cli.main import main
+for words in {wrong!r}:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 2 and result.stderr.startswith("Error: "), (words, result.output)
+    assert not {{"tensorflow", "keras"}} & set(sys.modules), words
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("images", ["none.tif", "."])
 def test_no_images(cli, trained, tmp_path, images):
     result = cli("segment", trained, tmp_path / images, "--out", tmp_path / "out")

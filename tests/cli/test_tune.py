@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from PIL import Image
 
 from cryoseg_tf import Config
 from cryoseg_tf.cli.fit import divide
@@ -120,11 +119,11 @@ def test_wrong_use_is_one_line(cli, data, tmp_path, space, words, problem):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bad_space_is_named_with_its_line_before_images_are_read(cli, tmp_path):
-    (tmp_path / "data" / "images").mkdir(parents=True)
-    Image.new("L", (4, 4)).save(tmp_path / "data" / "images" / "a.png")
+def test_a_bad_space_is_named_with_its_line_before_images_are_read(cli, data, tmp_path):
+    for image in (data / "images").iterdir():
+        image.write_bytes(b"none")
     path = tmp_path / "bad.yaml"
     path.write_text("training.batch_size: {int: [8, 1]}\n")
-    result = cli("tune", tmp_path / "data", "--out", tmp_path / "out", "--space", path)
+    result = cli("tune", data, "--out", tmp_path / "out", "--space", path)
     assert result.exit_code == 2
     assert f"{path}, line 1: training.batch_size" in "".join(result.output.split("\n"))

@@ -18,7 +18,7 @@ from cryoseg_tf.config import Config, Contract
 from cryoseg_tf.data.pairs import Pair, find_pairs
 from cryoseg_tf.io import atomic
 from cryoseg_tf.run import Run, RunInfo
-from cryoseg_tf.segmentation import Segmenter
+from cryoseg_tf.segmentation.segmenter import Segmenter
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SWITCHES = [

@@ -15,7 +15,7 @@ from cryoseg_tf.evaluation import evaluate, write_report
 from cryoseg_tf.evaluation.report import galleries
 from cryoseg_tf.evaluation.views import overlay, save_overlay, save_view
 from cryoseg_tf.run import Run
-from cryoseg_tf.segmentation import Segmenter
+from cryoseg_tf.segmentation.segmenter import Segmenter
 from cryoseg_tf.training import fit
 
 

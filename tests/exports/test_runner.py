@@ -24,7 +24,7 @@ from cryoseg_tf.exports.onnx import write_steps
 from cryoseg_tf.io.atomic import json_text, sha256
 from cryoseg_tf.io.micrograph import Micrograph, read_micrograph
 from cryoseg_tf.models.metrics import decide
-from cryoseg_tf.segmentation.predictor import KerasPredictor
+from cryoseg_tf.segmentation.keras_predictor import KerasPredictor
 
 RUNNER = Path(__file__).parents[2] / "exports" / "runner"
 PAGE = (RUNNER.parents[1] / "docs" / "bundle.md").read_text("utf-8")

@@ -9,8 +9,8 @@ from cryoseg_tf.data.pairs import find_pairs
 from cryoseg_tf.data.preprocess import Status
 from cryoseg_tf.errors import DataError
 from cryoseg_tf.io.micrograph import Micrograph
-from cryoseg_tf.segmentation import Segmenter
 from cryoseg_tf.segmentation.forest import train_forest
+from cryoseg_tf.segmentation.segmenter import Segmenter
 
 FEW = {"trees": 8, "sigma_max": 4.0, "threads": 1}
 CLASSES = ("background", "cell", "ice")

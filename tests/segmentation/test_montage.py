@@ -18,9 +18,9 @@ from cryoseg_tf.io import micrograph as reading
 from cryoseg_tf.io.micrograph import is_montage, open_montage
 from cryoseg_tf.io.pyramid import write_pyramid
 from cryoseg_tf.models.registry import build_model
-from cryoseg_tf.segmentation import segment_files
+from cryoseg_tf.segmentation.batch import segment_files
+from cryoseg_tf.segmentation.keras_predictor import KerasPredictor
 from cryoseg_tf.segmentation.local import local_statistics
-from cryoseg_tf.segmentation.predictor import KerasPredictor
 
 CLI = [sys.executable, "-m", "cryoseg_tf.cli.main"]
 SHAPE = (301, 420)

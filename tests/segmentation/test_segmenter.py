@@ -5,7 +5,7 @@ from cryoseg_tf import Micrograph, Run, Segmenter
 from cryoseg_tf.config import Contract, ModelConfig
 from cryoseg_tf.data.preprocess import Status
 from cryoseg_tf.models.registry import build_model
-from cryoseg_tf.segmentation.predictor import KerasPredictor
+from cryoseg_tf.segmentation.keras_predictor import KerasPredictor
 
 CONFIG = ModelConfig(base_filters=2, depth=2)
 CONTRACT = Contract(classes=("background", "cell"))

@@ -13,7 +13,7 @@ from cryoseg_tf.exports import export
 from cryoseg_tf.io.micrograph import Micrograph
 from cryoseg_tf.models.calibration import undone
 from cryoseg_tf.run import Run
-from cryoseg_tf.segmentation import Segmenter
+from cryoseg_tf.segmentation.segmenter import Segmenter
 from cryoseg_tf.training.calibrate import calibrate
 
 
