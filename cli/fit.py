@@ -111,7 +111,7 @@ def train(
     else:
         reporter.hush()
     config, divided = divide(data, config)
-    watch = [reporter.fit_progress(config.training.batch_size)] if devices.first else []
+    watch = [reporter.fit_progress(config.training)] if devices.first else []
     result = fit(config, divided, out, minutes=minutes, existing=existing, preview=preview, callbacks=watch)
     if not devices.first:
         click.echo("done: the first worker has written the run")

@@ -29,9 +29,13 @@ def cross_validate(
     groups = find_groups(data, pairs, config.data)
     reporter.console.print(groups.summary, soft_wrap=True, markup=False)
     splits = folds(pairs, count, config.data, config.seed, groups)
-    batch = config.training.batch_size
     run = fit_folds(
-        config, splits, out, minutes=minutes, existing=existing, watch=lambda fold: [reporter.fit_progress(batch)]
+        config,
+        splits,
+        out,
+        minutes=minutes,
+        existing=existing,
+        watch=lambda fold: [reporter.fit_progress(config.training)],
     )
     with reporter.counted(len(pairs), "scoring each image by the network that did not learn from it") as progress:
         evaluation, reached = score_folds(run, splits, progress)

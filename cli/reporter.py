@@ -12,6 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     import keras
 
+    from cryoseg_tf.config import TrainingConfig
+
 T = TypeVar("T")
 console = Console(stderr=True, highlight=False)
 
@@ -105,9 +107,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
+def fit_progress(config: "TrainingConfig") -> "keras.callbacks.Callback":
     """Return a Keras callback that shows loss, validation Dice, patches a second and the time left."""
     import keras
+
+    from cryoseg_tf.training.callbacks import first_of_last
 
     class FitProgress(keras.callbacks.Callback):
         """A bar of all steps in a terminal; else a line now and then."""
@@ -137,13 +141,15 @@ def fit_progress(batch_size: int) -> "keras.callbacks.Callback":
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             logs = logs or {}
             self.done += 1
+            if epoch == first_of_last(config, self.params["epochs"]):
+                self.best = -1.0
             if logs["val_dice"] > self.best:
                 self.best, self.best_epoch = logs["val_dice"], epoch + 1
             now, epochs = time.monotonic(), self.params["epochs"]
             left = (now - self.started) / self.done * (epochs - epoch - 1)
             text = (
                 f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  validation Dice {logs['val_dice']:.3f} "
-                f"(best {self.best:.3f} at {self.best_epoch})  {self.rate * batch_size:.1f} patches/s"
+                f"(best {self.best:.3f} at {self.best_epoch})  {self.rate * config.batch_size:.1f} patches/s"
             )
             self.progress.update(self.task, description=text)
             if not console.is_terminal and (now - self.last > QUIET_SECONDS or epoch + 1 == epochs or self.done == 1):

@@ -115,6 +115,6 @@ def _watch(what: str, config: "Config") -> "Callable[[int], Sequence[keras.callb
 
     def callbacks(fold: int) -> "Sequence[keras.callbacks.Callback]":
         reporter.console.print(f"{what}, network {fold}", markup=False)
-        return [reporter.fit_progress(config.training.batch_size)]
+        return [reporter.fit_progress(config.training)]
 
     return callbacks

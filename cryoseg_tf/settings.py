@@ -195,6 +195,7 @@ class TrainingConfig(Branch):
     """How the network is trained.
 
     Attributes:
+        best_of_last: The model is the epoch with the best validation Dice among this last share of all; 1: among all.
         snapshots: With the schedule ``cosine_restarts``: keep the weights at the end of each cycle, for an ensemble.
         strategy: On what it computes: one device, all graphics cards of this machine, or several processes.
     """
@@ -211,7 +212,8 @@ class TrainingConfig(Branch):
     ema: float | None = Field(None, gt=0, lt=1)
     batch_size: int = Field(8, ge=1)
     epochs: int = Field(60, ge=1)
-    patience: int | None = Field(30, ge=1)
+    best_of_last: float = Field(0.2, gt=0, le=1)
+    patience: int | None = Field(None, ge=1)
     calibrate: bool = True
     snapshots: bool = False
     augmentation: AugmentationConfig = AugmentationConfig()

@@ -66,6 +66,7 @@ class Builder:
         """Leave out what in float16 or int8 does not answer as the model does: nobody should have to find out."""
         formats = {name: dict(files) for name, files in manifest.formats.items()}
         left_out = dict(manifest.provenance.left_out)
+        log.info("checking float16 and int8 against the trained model's own masks")
         for check in reduced_failures(Bundle.open(self.folder)):
             what = f"{check.runtime} {check.precision}"
             log.warning("%s is left out of the bundle: %s", what, check.reason)

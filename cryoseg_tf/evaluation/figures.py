@@ -61,7 +61,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int | No
             losses.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
             dice.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":")
             dice.plot([best_epoch], [best], "o", color=INK, markersize=5)
-            dice.set_title(f"Validation Dice: best {best:.3f}, at epoch {best_epoch}")
+            dice.set_title(f"Validation Dice: {best:.3f} at epoch {best_epoch}, which was kept")
         for axes in (losses, dice):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         return svg(figure)

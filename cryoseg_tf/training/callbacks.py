@@ -1,6 +1,7 @@
 """What happens during training besides learning: the schedule, checkpoints, stopping."""
 
 import logging
+import math
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -74,6 +75,7 @@ class Deadline(keras.callbacks.Callback):
 class Checkpoints(keras.callbacks.Callback):
     """After each epoch: keep the best weights, save the state, write the history, decide whether to stop.
 
+    The best of the last epochs (``training.best_of_last``) takes the place of any before, which serve until then.
     ``model.keras`` is written before the state that calls it best: a kill between the two
     repeats the epoch, to the same weights. With ``training.ema`` the average of the weights is
     validated and written as the model, and the state holds both.
@@ -113,6 +115,8 @@ class Checkpoints(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         rate = float(self.model.optimizer.learning_rate.numpy())
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
+        if epoch == first_of_last(self.config, self.config.epochs):
+            progress.best_dice = -1.0
         if dice > progress.best_dice:
             with averaged(self.model):
                 save_model(self.run.model_file, self.network)
@@ -127,6 +131,11 @@ class Checkpoints(keras.callbacks.Callback):
         progress.elapsed = time.monotonic() - self.started
         save_state(self.state, self.model, progress)
         write_history(self.run, progress)
+
+
+def first_of_last(config: TrainingConfig, epochs: int) -> int:
+    """Return the first epoch, from 0, of those that the model is chosen from at the end."""
+    return epochs - math.ceil(config.best_of_last * epochs)
 
 
 def save_model(path: Path, model: keras.Model) -> None:

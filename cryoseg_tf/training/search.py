@@ -42,6 +42,9 @@ LEAST = 10.0
 SAVED_EVERY = 20.0
 """Seconds; a kill forgets so much of the time that was used."""
 
+PATIENCE = 30
+"""A trial ends after so many epochs without a better validation Dice, where ``training.patience`` is not set."""
+
 log = logging.getLogger(__name__)
 
 
@@ -196,7 +199,9 @@ class Search:
         return True
 
     def _config(self, trial: Trial) -> Config:
-        return self.task.space.apply(self.task.config, self._values(trial))
+        config = self.task.space.apply(self.task.config, self._values(trial))
+        early = {} if "patience" in config.training.model_fields_set else {"training.patience": PATIENCE}
+        return config.replace(early)
 
     def _values(self, trial: Trial) -> Values:
         values = trial.hyperparameters.values

@@ -21,7 +21,7 @@ class Progress:
     Attributes:
         epoch: Epochs done.
         elapsed: Seconds worked so far, over all resumes.
-        best_epoch: The epoch, from 1, of the best validation Dice; 0 before the first.
+        best_epoch: The epoch, from 1, whose weights are kept; 0 before the first.
         stopped: Why training ended before its last epoch, or empty.
         history: One row for each epoch done.
     """

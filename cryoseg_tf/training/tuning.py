@@ -68,8 +68,6 @@ def tune(
     out, place = Path(out), place or Place()
     with _opened(out, task, overwrite) as search:
         log.info("searching %s", "; ".join(map(str, task.parameters)))
-        if task.config.training.patience is None:
-            log.warning("trials do not stop early: training.patience is none")
         progress(search.result())
         if place.workers or place.chief:
             serve(search, place.chief or "127.0.0.1:0", place.workers, place.threads, progress)

@@ -43,7 +43,7 @@ def test_learning_curves_are_svg_of_fixed_bytes(count, best):
     svg = learning_curves(HISTORY[:count], best)
     assert svg == learning_curves(HISTORY[:count], best)
     assert ElementTree.fromstring(svg).tag == f"{SVG}svg"
-    assert ("best 0.700, at epoch 2" in svg) == (best == 2 and count == 3)
+    assert ("0.700 at epoch 2, which was kept" in svg) == (best == 2 and count == 3)
 
 
 def test_boxplots_leave_nan_out():

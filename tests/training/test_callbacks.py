@@ -27,6 +27,24 @@ def fit(model, callbacks, **validation):
     model.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0, callbacks=callbacks, **validation)
 
 
+@pytest.mark.parametrize(("share", "best"), [(0.4, 4), (0.2, 5), (1.0, 1)])
+def test_the_best_of_the_last_epochs_takes_the_place_of_any_before(tmp_path, share, best):
+    config = Config().replace({"training.best_of_last": share, "training.epochs": 5}).training
+    (tmp_path / "state").mkdir()
+    run, progress = Run(tmp_path), Progress()
+    model, network = line(config)
+    checkpoints = Checkpoints(run, network, progress, config)
+    checkpoints.set_model(model)
+    kept = []
+    for epoch, dice in enumerate((0.9, 0.7, 0.3, 0.5, 0.4)):
+        network.set_weights([np.full_like(w, epoch) for w in network.get_weights()])
+        checkpoints.on_epoch_end(epoch, {"val_dice": dice})
+        kept.append(float(keras.models.load_model(run.model_file, compile=False).get_weights()[0].flat[0]) + 1)
+    assert progress.best_epoch == best == kept[-1]
+    assert kept[:3] == [1, 1, 1]  # until then the best so far
+    assert progress.best_dice == (0.9, 0.7, 0.3, 0.5, 0.4)[best - 1]
+
+
 @pytest.mark.parametrize("ema", [None, 0.6])
 def test_the_average_is_validated_and_kept_and_the_state_holds_the_weights(tmp_path, ema):
     config = Config().replace({"training.ema": ema, "training.learning_rate": 0.1}).training

@@ -125,7 +125,7 @@ def test_same_seed_same_weights_other_seed_other(tmp_path, data, tiny):
 def test_it_learns(trained):
     history = Run(trained).history()
     assert history[-1]["loss"] < history[0]["loss"]
-    assert Run(trained).info.validation_dice == max(row["val_dice"] for row in history)
+    assert Run(trained).info.validation_dice == history[-1]["val_dice"]  # the last fifth of four epochs
 
 
 def test_the_configuration_is_complete(trained):

@@ -8,7 +8,7 @@ import pytest
 
 from cryoseg_tf import Config, find_pairs, split
 from cryoseg_tf.errors import RunError
-from cryoseg_tf.training.search import IN_A_ROW, Search
+from cryoseg_tf.training.search import IN_A_ROW, PATIENCE, Search
 from cryoseg_tf.training.space import Space
 from cryoseg_tf.training.task import Task
 from cryoseg_tf.training.trial import Job, Outcome
@@ -70,7 +70,14 @@ def test_a_job_is_the_settings_and_the_split_and_nothing_else(out, task):
     assert job.split == task.split
     assert job.seconds is None
     searched = {p.name for p in task.parameters}
-    assert set(job.config.differences(task.config)) <= searched
+    assert set(job.config.differences(task.config)) <= searched | {"training.patience"}
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, PATIENCE), ({"training.patience": None}, None)])
+def test_trials_stop_early_unless_that_was_turned_off(out, task, given, used):
+    search = Search(out, replace(task, config=task.config.replace(given)))
+    job = Job.model_validate_json(search.job(search.ask("one").trial_id).read_bytes())
+    assert job.config.training.patience == used
 
 
 @pytest.mark.parametrize("moment", ["asked", "told"])
