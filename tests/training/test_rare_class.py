@@ -43,7 +43,7 @@ def write_rare(root, count):
 def test_a_class_of_half_a_percent_is_learnt(tmp_path):
     data = tmp_path / "data"
     assert write_rare(data, 32) < 0.006
-    config = Config().replace({"model.base_filters": 8, "training.epochs": 20, "training.patience": None})
+    config = Config().replace({"model.base_filters": 8, "training.epochs": 40, "training.patience": None})
     config = with_labels(config, data, "train")
     fit(config, split(find_pairs(data, "train"), config.data), tmp_path / "run")
     segmenter, scores = Segmenter.from_run(tmp_path / "run"), []
