@@ -111,7 +111,7 @@ def fit_progress(config: "TrainingConfig") -> "keras.callbacks.Callback":
     """Return a Keras callback that shows loss, validation Dice, patches a second and the time left."""
     import keras
 
-    from cryoseg_tf.training.callbacks import first_of_last
+    from cryoseg_tf.training.callbacks import is_kept
 
     class FitProgress(keras.callbacks.Callback):
         """A bar of all steps in a terminal; else a line now and then."""
@@ -141,11 +141,9 @@ def fit_progress(config: "TrainingConfig") -> "keras.callbacks.Callback":
         def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
             logs = logs or {}
             self.done += 1
-            if epoch == first_of_last(config, self.params["epochs"]):
-                self.best = -1.0
-            if logs["val_dice"] > self.best:
-                self.best, self.best_epoch = logs["val_dice"], epoch + 1
             now, epochs = time.monotonic(), self.params["epochs"]
+            if is_kept(config, epochs, epoch, logs["val_dice"], self.best):
+                self.best, self.best_epoch = logs["val_dice"], epoch + 1
             left = (now - self.started) / self.done * (epochs - epoch - 1)
             text = (
                 f"epoch {epoch + 1}/{epochs}  loss {logs['loss']:.3f}  validation Dice {logs['val_dice']:.3f} "

@@ -115,9 +115,7 @@ class Checkpoints(keras.callbacks.Callback):
         progress.epoch = epoch + 1
         rate = float(self.model.optimizer.learning_rate.numpy())
         progress.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}, "learning_rate": rate})
-        if epoch == first_of_last(self.config, self.config.epochs):
-            progress.best_dice = -1.0
-        if dice > progress.best_dice:
+        if is_kept(self.config, self.config.epochs, epoch, dice, progress.best_dice):
             with averaged(self.model):
                 save_model(self.run.model_file, self.network)
             progress.best_dice, progress.best_epoch = dice, epoch + 1
@@ -133,9 +131,12 @@ class Checkpoints(keras.callbacks.Callback):
         write_history(self.run, progress)
 
 
-def first_of_last(config: TrainingConfig, epochs: int) -> int:
-    """Return the first epoch, from 0, of those that the model is chosen from at the end."""
-    return epochs - math.ceil(config.best_of_last * epochs)
+def is_kept(config: TrainingConfig, epochs: int, epoch: int, dice: float, best: float) -> bool:
+    """Whether an epoch (from 0) of so many takes the place of the one kept before, of validation Dice ``best``.
+
+    The first of the last epochs (``training.best_of_last``) always does.
+    """
+    return epoch == epochs - math.ceil(config.best_of_last * epochs) or dice > best
 
 
 def save_model(path: Path, model: keras.Model) -> None:
